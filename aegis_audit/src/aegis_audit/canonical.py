@@ -1,0 +1,69 @@
+"""The canonical form of JSON: RFC 8785 over the I-JSON profile (RFC 7493) that the log uses.
+
+Two encoders, one result: `orjson` where its output is known to be the canonical one, `rfc8785` for the rest.
+A property test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+import orjson
+import rfc8785
+
+from aegis_audit.errors import UnencodableValue
+
+MAX_NESTING: Final = 32
+"""How deep objects and arrays of one entry may nest; the entry itself is level 1 (audit-log §2)."""
+
+MAX_INTEGER: Final = 2**53 - 1
+"""The widest integer that every JSON reader keeps exactly (RFC 7493 §2.2)."""
+
+_ORJSON_OPTIONS: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+_LEAVES: Final = frozenset({str, int, bool, type(None)})
+
+
+def encode(value: object) -> bytes:
+    """Return the canonical bytes of a JSON value made of dict, list, str, int, float, bool and None.
+
+    Raises:
+        UnencodableValue: the value has no canonical form, or nests deeper than `MAX_NESTING`.
+    """
+    if is_plain(value):
+        try:
+            return orjson.dumps(value, option=_ORJSON_OPTIONS)
+        except orjson.JSONEncodeError as exc:
+            raise UnencodableValue(str(exc)) from exc
+    try:
+        return rfc8785.dumps(cast("Any", value))
+    except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as exc:
+        raise UnencodableValue(str(exc)) from exc
+
+
+def is_plain(value: object, nesting: int = MAX_NESTING) -> bool:
+    """Tell whether `orjson` writes this value in canonical form: keys in ASCII, no float.
+
+    Beyond ASCII, RFC 8785 sorts keys by UTF-16 units and orjson by code points; and the two write floats differently.
+
+    Raises:
+        UnencodableValue: the value nests deeper than `nesting` levels.
+    """
+    kind = type(value)
+    if kind is dict:
+        if not nesting:
+            raise UnencodableValue(f"nesting deeper than {MAX_NESTING}")
+        members = cast("dict[str, object]", value)
+        return _all_plain(members.values(), nesting - 1, plain="".join(members).isascii())
+    if kind is list:
+        if not nesting:
+            raise UnencodableValue(f"nesting deeper than {MAX_NESTING}")
+        return _all_plain(cast("list[object]", value), nesting - 1, plain=True)
+    return kind in _LEAVES
+
+
+def _all_plain(values: Any, nesting: int, *, plain: bool) -> bool:
+    # Every branch is walked even after the answer is known: the walk is also what bounds the nesting.
+    for value in values:
+        if type(value) not in _LEAVES and not is_plain(value, nesting):
+            plain = False
+    return plain

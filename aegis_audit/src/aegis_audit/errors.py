@@ -1,0 +1,48 @@
+"""Every error of this package.
+
+    AuditError
+    ├── MalformedEntry        wrong: bytes that are not one canonical entry (a finding for the verifier)
+    ├── UnencodableValue      wrong: a value outside the profile of RFC 8785 and RFC 7493
+    ├── UnreadableSegment     could not tell: the bytes could not be had
+    └── UnusableQuery         wrong: a filter that cannot be understood
+
+A tampered log is a `Finding`, never an exception.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aegis_audit.finding import FindingCode
+
+
+class AuditError(Exception):
+    """Root of what this package raises on purpose."""
+
+
+class MalformedEntry(AuditError):
+    """Bytes that are not one canonical entry; `code` is the finding that a verifier reports for them."""
+
+    def __init__(self, code: FindingCode, expected: str, found: str) -> None:
+        self.code = code
+        self.expected = expected
+        self.found = found
+        super().__init__(f"expected {expected}, found {found}")
+
+
+class UnencodableValue(AuditError):
+    """A value that has no canonical form: a float that is not finite, a wide integer, a lone surrogate, deep nesting."""
+
+
+class UnreadableSegment(AuditError):
+    """A segment whose bytes could not be had; `path` says which, `reason` why."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"segment {path!r}: {reason}")
+
+
+class UnusableQuery(AuditError):
+    """A filter of `inspect` or `summarize` that cannot be understood."""

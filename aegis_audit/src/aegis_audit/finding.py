@@ -1,0 +1,96 @@
+"""What a verifier has to say about one place in a log: a closed catalogue with stable ids.
+
+An id is never given another meaning; a retired one is not reused. `docs/reference/findings.md` explains each,
+and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from aegis_audit.verdict import Verdict
+
+
+class FindingCode(Enum):
+    """A kind of finding: its stable id, the verdict that it leads to, and its title.
+
+    A code whose verdict is `VALID` is a note: worth reading, and no reason to distrust the log.
+    """
+
+    # Contradictions: no accident that the writer or a rotation can have makes these.
+    HASH_MISMATCH = ("AEG001", Verdict.TAMPERED, "the entry's bytes do not have the hash that the entry states")
+    BROKEN_LINK = ("AEG002", Verdict.TAMPERED, "the entry does not link to the entry before it")
+    EQUIVOCATION = ("AEG003", Verdict.TAMPERED, "two different entries have the same sequence number")
+    REORDERED = ("AEG004", Verdict.TAMPERED, "the entry stands after one with a higher sequence number")
+    DUPLICATED = ("AEG005", Verdict.TAMPERED, "the entry stands twice in one segment")
+    FALSE_GENESIS = ("AEG006", Verdict.TAMPERED, "sequence number 0 and the zero hash do not come together")
+    FALSE_ATTESTATION = ("AEG007", Verdict.TAMPERED, "an attested replay or fragment contradicts what is there")
+
+    # Damage: what stands here is not an entry.
+    NOT_UTF8 = ("AEG101", Verdict.CORRUPT, "the line is not UTF-8")
+    NOT_JSON = ("AEG102", Verdict.CORRUPT, "the line is not one JSON object")
+    NOT_CANONICAL = ("AEG103", Verdict.CORRUPT, "the line is JSON, but not in canonical form (RFC 8785)")
+    DUPLICATE_KEY = ("AEG104", Verdict.CORRUPT, "an object has the same key twice")
+    OUT_OF_PROFILE = ("AEG105", Verdict.CORRUPT, "a number, a string or the nesting is outside the profile")
+    MALFORMED_FIELD = ("AEG106", Verdict.CORRUPT, "a field of the entry is missing, unknown or of the wrong form")
+    OVERLONG_LINE = ("AEG107", Verdict.CORRUPT, "the line is longer than 65,535 bytes")
+    BLANK_LINE = ("AEG108", Verdict.CORRUPT, "the line is empty")
+    CARRIAGE_RETURN = ("AEG109", Verdict.CORRUPT, "the line ends in CR LF")
+    BYTE_ORDER_MARK = ("AEG110", Verdict.CORRUPT, "the line begins with a byte order mark")
+    NUL_BYTES = ("AEG111", Verdict.CORRUPT, "the line holds NUL bytes")
+    DAMAGED_COMPRESSION = ("AEG112", Verdict.CORRUPT, "the compressed segment cannot be expanded to its end")
+
+    # Missing evidence.
+    MISSING_RANGE = ("AEG201", Verdict.INCOMPLETE, "entries are missing between two that are there")
+    TORN_TAIL = ("AEG202", Verdict.INCOMPLETE, "the last line has no end")
+    MISSING_START = ("AEG203", Verdict.INCOMPLETE, "the log was required from its first entry and begins later")
+    ENTRIES_LOST = ("AEG204", Verdict.INCOMPLETE, "the writer recorded that entries were lost")
+
+    # Nothing to judge.
+    NO_ENTRIES = ("AEG301", Verdict.UNVERIFIABLE, "there is no entry to verify")
+    UNKNOWN_VERSION = ("AEG302", Verdict.UNVERIFIABLE, "the entry's format version is not known to this verifier")
+    UNREADABLE = ("AEG401", Verdict.UNREADABLE, "the input could not be read")
+
+    # Notes.
+    PARTIAL_LOG = ("AEG501", Verdict.VALID, "the evidence begins after the first entry of the log")
+    OVERLAP = ("AEG502", Verdict.VALID, "the same entries stand in more than one segment, and are equal")
+    ATTESTED_FRAGMENT = ("AEG503", Verdict.VALID, "a torn line is attested by the writer")
+    CLOCK_STEP = ("AEG504", Verdict.VALID, "the time goes backwards")
+    UNANSWERED_INTENT = ("AEG505", Verdict.VALID, "a call was sent and its answer is not recorded")
+    OUTCOME_WITHOUT_INTENT = ("AEG506", Verdict.VALID, "an answer is recorded without the call that it belongs to")
+    SEVERAL_LOGS = ("AEG507", Verdict.VALID, "the input holds segments of more than one log")
+    UNKNOWN_EVENT = ("AEG508", Verdict.VALID, "the event is of a type or kind that this verifier does not know")
+
+    def __init__(self, identifier: str, verdict: Verdict, title: str) -> None:
+        self.identifier = identifier
+        self.verdict = verdict
+        self.title = title
+
+    @property
+    def is_note(self) -> bool:
+        """Tell whether the finding leaves the verdict alone."""
+        return self.verdict is Verdict.VALID
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the evidence: `line` from 1, `offset` in bytes from 0 of the expanded segment, `seq` where it is known."""
+
+    path: str
+    line: int | None = None
+    offset: int | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding: what it is, where it is, what was expected and what was found.
+
+    `expected` and `found` may quote the log and are hostile: they are escaped where they are shown.
+    """
+
+    code: FindingCode
+    place: Place
+    expected: str = ""
+    found: str = ""
