@@ -1,0 +1,70 @@
+"""What is asked, and what policy says to it: the two values between which deciding is a pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Effect(Enum):
+    """What happens to a request."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class Access(Enum):
+    """What a request can do: look, change something, or ask something of the host."""
+
+    READ = "read"
+    WRITE = "write"
+    CLIENT_REQUEST = "client_request"
+
+
+class AccessFrom(Enum):
+    """Who classified the access: the operator, the upstream's own hint, the protocol, or nobody."""
+
+    POLICY = "policy"
+    ANNOTATION = "annotation"
+    METHOD = "method"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as policy sees it.
+
+    At most one of `tool`, `uri` and `prompt` is set. `read_only_hint` is what the upstream's listing says of the tool,
+    None where it says nothing. `is_listed` is False only for a tool that a complete listing of the upstream lacks.
+    """
+
+    server: str
+    method: str
+    tool: str | None = None
+    uri: str | None = None
+    prompt: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    read_only_hint: bool | None = None
+    is_listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer: `rule` is the id of the rule that decided or `defaults.<access>`, `reason` is for a person.
+
+    `is_recorded` is False only for housekeeping that no rule names.
+    """
+
+    effect: Effect
+    rule: str
+    reason: str
+    access: Access
+    access_from: AccessFrom
+    is_recorded: bool = True
+
+    @property
+    def is_allowed(self) -> bool:
+        """Tell whether the request may go on."""
+        return self.effect is Effect.ALLOW

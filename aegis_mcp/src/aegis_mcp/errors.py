@@ -1,0 +1,58 @@
+"""Every error of this package.
+
+    GatewayError
+    ├── ConfigError           wrong: what the operator gave; shown as it is, exit 2
+    │   └── PolicyError       wrong: a policy file, with every mistake and its place
+    ├── MalformedFrame        wrong: bytes that are not one JSON-RPC message
+    ├── AuditUnavailable      could not tell: the log could not take entries in time
+    └── UpstreamUnavailable   could not tell: the upstream could not be started or is gone
+
+No message holds a secret: not an argument, not a value from the environment, not a token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """Root of what this package raises on purpose."""
+
+
+class ConfigError(GatewayError):
+    """What the operator gave cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake in a policy file; `line` and `column` count from 1. A warning does not stop the load."""
+
+    line: int
+    column: int
+    message: str
+    is_warning: bool = False
+
+
+class PolicyError(ConfigError):
+    """A policy file with mistakes, all of them at once; `source` is the name of the file."""
+
+    def __init__(self, source: str, mistakes: tuple[Mistake, ...]) -> None:
+        self.source = source
+        self.mistakes = mistakes
+        super().__init__("\n".join(f"{source}:{m.line}:{m.column}: {m.message}" for m in mistakes))
+
+
+class MalformedFrame(GatewayError):
+    """Bytes that are not one JSON-RPC message; `reason` names the rule and never quotes the bytes."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class AuditUnavailable(GatewayError):
+    """The log could not take the entries: full, unwritable, locked, or too slow for the deadline."""
+
+
+class UpstreamUnavailable(GatewayError):
+    """The upstream could not be started, or is gone."""

@@ -1,0 +1,1 @@
+"""The policy: what may happen, written by the operator, judged by a pure function."""
