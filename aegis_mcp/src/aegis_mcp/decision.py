@@ -24,11 +24,10 @@ class Access(Enum):
 
 
 class AccessFrom(Enum):
-    """Who classified the access: the operator, the upstream's own hint, the protocol, or nobody."""
+    """Who classified the access: the operator, the upstream's own hint, or nobody (the protocol's method, else write)."""
 
     POLICY = "policy"
     ANNOTATION = "annotation"
-    METHOD = "method"
     DEFAULT = "default"
 
 

@@ -1,12 +1,18 @@
-"""The policy as frozen values: what the loader makes of the file, and all that deciding reads.
+"""Where the gateway's files are, and how the log is written.
 
-A `Policy` that exists is right: patterns compile, ids are unique, paths in `within` are absolute and resolved.
+Paths never depend on the working directory, which a host leaves undefined: argument, environment, then the
+platform's own directories.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
+
+import platformdirs
+
+_APP = "aegis-mcp"
 
 
 class ArgumentMode(Enum):
@@ -42,3 +48,18 @@ class AuditSettings:
     on_failure: OnFailure = OnFailure.DENY
     durability: Durability = Durability.SYNC_WRITES
     deadline: float = 2.0
+
+
+def default_audit_log() -> Path:
+    """Return where the log is when nobody says: `audit.log` in the platform's state directory."""
+    return Path(platformdirs.user_state_path(_APP)) / "audit.log"
+
+
+def default_policy() -> Path:
+    """Return where an operator's policy is when nobody says: `policy.yaml` in the platform's configuration directory."""
+    return Path(platformdirs.user_config_path(_APP)) / "policy.yaml"
+
+
+def default_workspace() -> Path:
+    """Return the root of the embedded server when nobody says: a folder of its own in the platform's data directory."""
+    return Path(platformdirs.user_data_path(_APP)) / "workspace"
