@@ -1,0 +1,137 @@
+"""What a verification found, as one value that every output is made from.
+
+`exit_code` in the JSON form always equals the status of the process, and the counts hold every finding, also those
+beyond the bound up to which findings are kept one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aegis_audit.finding import Finding, FindingCode
+from aegis_audit.verdict import Verdict
+
+MAX_FINDINGS: Final = 1000
+"""How many findings and, apart from them, how many notes a report keeps one by one."""
+
+ASSURANCE: Final = "A0"
+"""`A0 consistent`: the chain was checked and nothing was authenticated (audit-log §1)."""
+
+NOT_SHOWN: Final = (
+    "A0 shows accidents and careless edits only: it cannot see a log that was rewritten from some entry on with all "
+    "hashes recomputed, nor a tail that was cut off."
+)
+"""What the assurance level leaves open, in the words that every output uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentReport:
+    """One file of the input: its expanded size, how many entries it holds, and the range of their numbers."""
+
+    path: str
+    entries: int
+    size: int
+    first_seq: int | None
+    last_seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogReport:
+    """One log of the input, over all its segments.
+
+    `origin` is None where no segment states it; `sessions` counts the gateway runs seen; `head_hash` is the hash of
+    the entry `last_seq`; `uncovered` counts the entries that the assurance level does not cover: at A0 all of them.
+    """
+
+    origin: str | None
+    entries: int
+    sessions: int
+    first_seq: int
+    last_seq: int
+    head_hash: str
+    assurance: str
+    uncovered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A verification's outcome; `counts` holds how often each code was found, `findings` the first of them in order."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    counts: Mapping[FindingCode, int]
+    entries: int
+    size: int
+    segments: tuple[SegmentReport, ...]
+    logs: tuple[LogReport, ...]
+
+    @property
+    def codes(self) -> frozenset[FindingCode]:
+        """Return every code that was found, notes included."""
+        return frozenset(self.counts)
+
+    @property
+    def total(self) -> int:
+        """Return how many findings and notes there are, kept or not."""
+        return sum(self.counts.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain JSON values."""
+        return {
+            "verdict": self.verdict.name.lower(),
+            "exit_code": self.verdict.exit_code,
+            "assurance": ASSURANCE,
+            "not_shown": NOT_SHOWN,
+            "entries": self.entries,
+            "bytes": self.size,
+            "counts": {code.identifier: count for code, count in sorted(self.counts.items(), key=_by_identifier)},
+            "findings": [_finding_json(finding) for finding in self.findings],
+            "findings_left_off": self.total - len(self.findings),
+            "segments": [_segment_json(segment) for segment in self.segments],
+            "logs": [_log_json(log) for log in self.logs],
+        }
+
+
+def _by_identifier(item: tuple[FindingCode, int]) -> str:
+    return item[0].identifier
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    place = finding.place
+    return {
+        "id": finding.code.identifier,
+        "code": finding.code.name.lower(),
+        "verdict": "note" if finding.code.is_note else finding.code.verdict.name.lower(),
+        "title": finding.code.title,
+        "path": place.path,
+        "line": place.line,
+        "offset": place.offset,
+        "seq": place.seq,
+        "expected": finding.expected,
+        "found": finding.found,
+    }
+
+
+def _segment_json(segment: SegmentReport) -> dict[str, Any]:
+    return {
+        "path": segment.path,
+        "entries": segment.entries,
+        "bytes": segment.size,
+        "first_seq": segment.first_seq,
+        "last_seq": segment.last_seq,
+    }
+
+
+def _log_json(log: LogReport) -> dict[str, Any]:
+    return {
+        "origin": log.origin,
+        "entries": log.entries,
+        "sessions": log.sessions,
+        "first_seq": log.first_seq,
+        "last_seq": log.last_seq,
+        "head_hash": log.head_hash,
+        "assurance": log.assurance,
+        "uncovered": log.uncovered,
+    }
