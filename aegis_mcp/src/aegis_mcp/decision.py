@@ -24,7 +24,7 @@ class Access(Enum):
 
 
 class AccessFrom(Enum):
-    """Who classified the access: the operator, the upstream's own hint, or nobody (the protocol's method, else write)."""
+    """Who classified the access: the operator, the upstream's own hint, or nobody (then the method, else write)."""
 
     POLICY = "policy"
     ANNOTATION = "annotation"

@@ -56,7 +56,7 @@ def default_audit_log() -> Path:
 
 
 def default_policy() -> Path:
-    """Return where an operator's policy is when nobody says: `policy.yaml` in the platform's configuration directory."""
+    """Return where the policy is when nobody says: `policy.yaml` in the platform's configuration directory."""
     return Path(platformdirs.user_config_path(_APP)) / "policy.yaml"
 
 

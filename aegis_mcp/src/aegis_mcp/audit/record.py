@@ -1,0 +1,181 @@
+"""What the log says: one function for each event that the gateway records.
+
+Everything that a peer chose is bounded and redacted here, so that every event fits in a line and no secret is in one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from aegis_audit import canonical
+from aegis_audit.entry import Draft
+from aegis_mcp.decision import Decision, Request
+
+MAX_TEXT: Final = 1024
+"""Characters of the longest name, id or address of a peer's that is recorded as it is."""
+
+
+class EventKind(Enum):
+    """The kinds of security events: a closed catalogue, explained in `docs/reference/entry-format.md`."""
+
+    LOG_OPENED = "log_opened"
+    SEGMENT_OPENED = "segment_opened"
+    RECOVERED = "recovered"
+    ENTRIES_LOST = "entries_lost"
+    GATEWAY_STARTED = "gateway_started"
+    GATEWAY_STOPPED = "gateway_stopped"
+    POLICY_LOADED = "policy_loaded"
+    PROTOCOL_VIOLATION = "protocol_violation"
+    UPSTREAM_STARTED = "upstream_started"
+    UPSTREAM_LOST = "upstream_lost"
+
+
+class Status(Enum):
+    """How a request ended."""
+
+    OK = "ok"
+    TOOL_ERROR = "tool_error"
+    RPC_ERROR = "rpc_error"
+    CANCELLED = "cancelled"
+    UPSTREAM_LOST = "upstream_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks, in the host's own words: its name and version, as they came."""
+
+    name: object = None
+    version: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as the log knows it: `trace_id` in 32 hex digits joins its entries."""
+
+    request: Request
+    request_id: str | int
+    trace_id: str
+    client: Client
+    tool_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a request was answered: `raw` is the response frame as it went to the host, empty if there was none."""
+
+    status: Status
+    duration_us: int
+    raw: bytes = b""
+
+
+class Recordkeeper:
+    """Makes the drafts of one session's entries.
+
+    `redact` takes and returns a JSON value; `scrub` takes and returns text; `clock` gives nanoseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy_sha256: str,
+        redact: Callable[[object], object],
+        scrub: Callable[[str], str],
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.session_id = os.urandom(16).hex()
+        self._policy_sha256 = policy_sha256
+        self._redact = redact
+        self._scrub = scrub
+        self._clock = clock
+        self._second = (-1, "")
+
+    def intent(self, asked: Asked, decision: Decision) -> Draft:
+        """Return the entry that is durable before the upstream sees the request."""
+        event = self._judged(asked, decision) | {"phase": "intent"}
+        return self._draft(event_type(asked.request), event, asked.trace_id)
+
+    def denial(self, asked: Asked, decision: Decision) -> Draft:
+        """Return the entry of a request that was refused, and of which nothing was forwarded."""
+        event = self._judged(asked, decision) | {"forwarded": False, "reason": decision.reason}
+        return self._draft("access_denied", event, asked.trace_id)
+
+    def outcome(self, asked: Asked, answer: Answer) -> Draft:
+        """Return the entry that says how an allowed request ended."""
+        event = self._named(asked) | {
+            "duration_us": answer.duration_us,
+            "phase": "outcome",
+            "result_bytes": len(answer.raw),
+            "result_sha256": hashlib.sha256(answer.raw).hexdigest(),
+            "status": answer.status.value,
+        }
+        return self._draft(event_type(asked.request), event, asked.trace_id)
+
+    def security(self, kind: EventKind, details: Mapping[str, object]) -> Draft:
+        """Return a security event; text in `details` is scrubbed and bounded."""
+        event = {name: self._text(value) for name, value in details.items()}
+        return self._draft("security_event", event | {"kind": kind.value})
+
+    def _judged(self, asked: Asked, decision: Decision) -> dict[str, Any]:
+        event = self._named(asked) | {
+            "access": decision.access.value,
+            "access_from": decision.access_from.value,
+            "arguments": self._redact(asked.request.arguments),
+            "client": {"name": self._text(asked.client.name), "version": self._text(asked.client.version)},
+            "decision": decision.effect.value,
+            "policy_sha256": self._policy_sha256,
+            "rule": decision.rule,
+        }
+        if asked.tool_sha256 is not None:
+            event["tool_sha256"] = asked.tool_sha256
+        return event
+
+    def _named(self, asked: Asked) -> dict[str, Any]:
+        request = asked.request
+        event: dict[str, Any] = {
+            "method": self._text(request.method),
+            "request_id": self._text(asked.request_id),
+            "server": request.server,
+        }
+        for name, value in (("tool", request.tool), ("uri", request.uri), ("prompt", request.prompt)):
+            if value is not None:
+                event[name] = self._text(value)
+        return event
+
+    def _text(self, value: object) -> object:
+        if isinstance(value, str):
+            return self._scrub(value) if len(value) <= MAX_TEXT else _omitted(value)
+        if isinstance(value, int) and abs(value) > canonical.MAX_INTEGER:
+            return _omitted(str(value))
+        return value
+
+    def _draft(self, kind: str, event: dict[str, Any], trace_id: str | None = None) -> Draft:
+        return Draft(kind, canonical.encode(event), self._timestamp(), self.session_id, trace_id)
+
+    def _timestamp(self) -> str:
+        second, rest = divmod(self._clock(), 1_000_000_000)
+        if self._second[0] != second:
+            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
+        return f"{self._second[1]}.{rest // 1000:06d}Z"
+
+
+def event_type(request: Request) -> str:
+    """Return the type of the entries of a request that policy allows."""
+    kind, _, _ = request.method.partition("/")
+    if kind in {"sampling", "elicitation", "roots"}:
+        return "client_request"
+    if request.prompt is not None or kind == "prompts":
+        return "prompt_access"
+    if request.uri is not None or kind == "resources":
+        return "resource_access"
+    return "tool_invocation"
+
+
+def _omitted(text: str) -> dict[str, object]:
+    raw = text.encode("utf-8")
+    return {"bytes": len(raw), "omitted": "too long", "sha256": hashlib.sha256(raw).hexdigest()}

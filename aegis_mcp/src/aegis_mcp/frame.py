@@ -1,0 +1,213 @@
+"""One frame: one JSON-RPC 2.0 message on one line, as MCP's stdio transport has it.
+
+A `Frame` that parses means the same to every peer. What two parsers could read differently is refused: duplicate keys,
+NaN, keys that differ from the protocol's only in case, a carriage return that a peer may take for the end of a line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, cast
+
+from aegis_mcp.errors import MalformedFrame
+
+MAX_FRAME: Final = 16 * 1024 * 1024
+"""Bytes of the longest frame, without its LF."""
+
+MAX_NESTING: Final = 128
+"""How deep a frame's objects and arrays may nest."""
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+DENIED: Final = -32010
+"""What policy refused; in the range that the protocol leaves to implementations (MCP 2026-07-28, basic)."""
+UNAVAILABLE: Final = -32011
+"""What could not be done: the upstream is gone, or the log could not take the request."""
+
+FrameId = str | int
+
+
+class FrameKind(Enum):
+    """The three shapes of a message."""
+
+    REQUEST = "request"
+    NOTIFICATION = "notification"
+    RESPONSE = "response"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message and the bytes that it came from, LF excluded. `id` is None only for a notification."""
+
+    kind: FrameKind
+    raw: bytes
+    message: dict[str, Any]
+    id: FrameId | None
+    method: str
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Return the params of a request or notification, empty if it has none."""
+        return cast("dict[str, Any]", self.message.get("params") or {})
+
+    @property
+    def key(self) -> tuple[type, FrameId | None]:
+        """Return what identifies the message among those in flight: 7 and "7" are two ids."""
+        return (type(self.id), self.id)
+
+
+def parse(line: bytes) -> Frame:
+    """Read one line without its LF.
+
+    Raises:
+        MalformedFrame: the line is not one message that means the same to every peer.
+    """
+    if len(line) > MAX_FRAME:
+        raise MalformedFrame(f"the frame is longer than {MAX_FRAME} bytes")
+    raw = line.removesuffix(b"\r")
+    # Text-mode readers end a line at CR: the middle of this frame would be a frame of its own to them.
+    if b"\r" in raw:
+        raise MalformedFrame("a carriage return inside the frame")
+    return _shape(raw, _load(raw))
+
+
+def _load(raw: bytes) -> dict[str, Any]:
+    try:
+        message = _decoder.decode(raw.decode("utf-8"))
+    except UnicodeDecodeError as exc:
+        raise MalformedFrame("the frame is not UTF-8") from exc
+    except RecursionError as exc:
+        raise MalformedFrame(f"nested deeper than {MAX_NESTING}") from exc
+    except json.JSONDecodeError as exc:
+        raise MalformedFrame("the frame is not JSON") from exc
+    except ValueError as exc:  # an integer of more digits than the interpreter converts
+        raise MalformedFrame("an integer of too many digits") from exc
+    if type(message) is list:
+        raise MalformedFrame("a batch; send one message a line")
+    if type(message) is not dict:
+        raise MalformedFrame("the frame is not a JSON object")
+    if raw.count(b"{") + raw.count(b"[") > MAX_NESTING:
+        _bound_nesting([message])
+    if b"\\ud" in raw or b"\\uD" in raw:
+        _refuse_lone_surrogates(cast("object", message))
+    return cast("dict[str, Any]", message)
+
+
+def _shape(raw: bytes, message: dict[str, Any]) -> Frame:
+    """Tell the kind of a message, and refuse one that is of two kinds or of none."""
+    if not message.keys() <= _MEMBERS:
+        _refuse_look_alikes(message, _MEMBERS)
+    if message.get("jsonrpc") != "2.0":
+        raise MalformedFrame('"jsonrpc" is not "2.0"')
+    if "method" in message:
+        return _call(raw, message)
+    if ("result" in message) == ("error" in message):
+        raise MalformedFrame("neither a method nor one of result and error")
+    if "params" in message:
+        raise MalformedFrame("a response with params")
+    return Frame(FrameKind.RESPONSE, raw, message, _id(message), "")
+
+
+def _call(raw: bytes, message: dict[str, Any]) -> Frame:
+    method = message["method"]
+    if type(method) is not str:
+        raise MalformedFrame("the method is not a string")
+    if "result" in message or "error" in message:
+        raise MalformedFrame("a method beside a result or an error")
+    params = message.get("params", _NO_PARAMS)
+    if type(params) is not dict:
+        raise MalformedFrame("the params are not an object")
+    if not params.keys() <= _PARAMS:
+        _refuse_look_alikes(cast("dict[str, Any]", params), _PARAMS)
+    is_notification = method.startswith("notifications/")
+    if "id" not in message:
+        if not is_notification:
+            raise MalformedFrame("a request without an id")
+        return Frame(FrameKind.NOTIFICATION, raw, message, None, method)
+    if is_notification:
+        raise MalformedFrame("a notification with an id")
+    return Frame(FrameKind.REQUEST, raw, message, _id(message), method)
+
+
+def _id(message: dict[str, Any]) -> FrameId:
+    value = message.get("id")
+    if type(value) is not str and type(value) is not int:
+        raise MalformedFrame("the id is neither a string nor an integer")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedFrame("an object with the same key twice")
+    return members
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise MalformedFrame("a number beyond the range of a double")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise MalformedFrame(f"{name} is not JSON")
+
+
+def _bound_nesting(level: list[Any]) -> None:
+    """Walk a value breadth first: no recursion for a peer to exhaust."""
+    for _ in range(MAX_NESTING + 1):
+        inner: list[Any] = []
+        for value in level:
+            if type(value) is dict:
+                inner.extend(cast("dict[str, Any]", value).values())
+            elif type(value) is list:
+                inner.extend(cast("list[Any]", value))
+        if not inner:
+            return
+        level = inner
+    raise MalformedFrame(f"nested deeper than {MAX_NESTING}")
+
+
+def _refuse_lone_surrogates(message: object) -> None:
+    try:
+        json.dumps(message, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as exc:
+        raise MalformedFrame("a lone surrogate") from exc
+
+
+def _refuse_look_alikes(members: Iterable[str], known: frozenset[str]) -> None:
+    # Some JSON libraries match names without regard to case: "Method" would be the method to them.
+    for name in members:
+        if name not in known and name.casefold() in known:
+            raise MalformedFrame("a member that differs from the protocol's only in case")
+
+
+_decoder: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
+_NO_PARAMS: Final[dict[str, Any]] = {}
+_MEMBERS: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
+_PARAMS: Final = frozenset({"name", "uri", "arguments", "cursor", "_meta", "ref", "argument"})
+
+
+def error(request_id: FrameId | None, code: int, message: str) -> bytes:
+    """Return an error response, LF excluded; `request_id` is None where the request could not be read."""
+    return _dump({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})
+
+
+def tool_error(request_id: FrameId | None, text: str, *, is_modern: bool) -> bytes:
+    """Return the result of a tool call that failed, so that a model sees why (MCP, server/tools, error handling).
+
+    From revision 2026-07-28 on every result says of what type it is.
+    """
+    result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
+    if is_modern:
+        result["resultType"] = "complete"
+    return _dump({"jsonrpc": "2.0", "id": request_id, "result": result})
+
+
+def _dump(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
