@@ -37,6 +37,7 @@ class Request:
 
     At most one of `tool`, `uri` and `prompt` is set. `read_only_hint` is what the upstream's listing says of the tool,
     None where it says nothing. `is_listed` is False only for a tool that a complete listing of the upstream lacks.
+    `is_from_upstream` tells what an upstream asks of the host from what the host asks of an upstream.
     """
 
     server: str
@@ -47,6 +48,7 @@ class Request:
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     read_only_hint: bool | None = None
     is_listed: bool = True
+    is_from_upstream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ UNAVAILABLE: Final = -32011
 """What could not be done: the upstream is gone, or the log could not take the request."""
 
 FrameId = str | int
+FlightKey = tuple[type, str]
 
 
 class FrameKind(Enum):
@@ -55,9 +56,20 @@ class Frame:
         return cast("dict[str, Any]", self.message.get("params") or {})
 
     @property
-    def key(self) -> tuple[type, FrameId | None]:
-        """Return what identifies the message among those in flight: 7 and "7" are two ids."""
-        return (type(self.id), self.id)
+    def request_id(self) -> FrameId:
+        """Return the id of a request or response."""
+        assert self.id is not None  # noqa: S101 - a notification is never asked
+        return self.id
+
+    @property
+    def key(self) -> FlightKey:
+        """Return what identifies the message among those in flight."""
+        return key_of(self.id)
+
+
+def key_of(request_id: object) -> FlightKey:
+    """Return the key of an id among those in flight: 7 and "7" are two ids."""
+    return (type(request_id), str(request_id))
 
 
 def parse(line: bytes) -> Frame:
@@ -123,6 +135,7 @@ def _call(raw: bytes, message: dict[str, Any]) -> Frame:
         raise MalformedFrame("the params are not an object")
     if not params.keys() <= _PARAMS:
         _refuse_look_alikes(cast("dict[str, Any]", params), _PARAMS)
+    _refuse_unnamed(method, cast("dict[str, Any]", params))
     is_notification = method.startswith("notifications/")
     if "id" not in message:
         if not is_notification:
@@ -131,6 +144,15 @@ def _call(raw: bytes, message: dict[str, Any]) -> Frame:
     if is_notification:
         raise MalformedFrame("a notification with an id")
     return Frame(FrameKind.REQUEST, raw, message, _id(message), method)
+
+
+def _refuse_unnamed(method: str, params: dict[str, Any]) -> None:
+    # What is judged by its name must have one, or a lenient upstream would find a name where policy saw none.
+    name = _NAMED_BY.get(method)
+    if name and type(params.get(name)) is not str:
+        raise MalformedFrame(f"{method} without a {name}")
+    if method == "tools/call" and type(params.get("arguments", _NO_PARAMS)) not in {dict, type(None)}:
+        raise MalformedFrame("the arguments are not an object")
 
 
 def _id(message: dict[str, Any]) -> FrameId:
@@ -189,6 +211,13 @@ def _refuse_look_alikes(members: Iterable[str], known: frozenset[str]) -> None:
 
 _decoder: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
 _NO_PARAMS: Final[dict[str, Any]] = {}
+_NAMED_BY: Final = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "resources/subscribe": "uri",
+    "resources/unsubscribe": "uri",
+}
 _MEMBERS: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _PARAMS: Final = frozenset({"name", "uri", "arguments", "cursor", "_meta", "ref", "argument"})
 

@@ -33,20 +33,18 @@ _HOUSEKEEPING: Final = frozenset(
     }
 )
 _READ: Final = frozenset({"resources/read", "prompts/get", "completion/complete", "tasks/get", "tasks/result"})
-_CLIENT_REQUESTS: Final = frozenset({"sampling/createMessage", "elicitation/create", "roots/list"})
 
 
-def classify(method: str) -> MethodClass:
-    """Return the class of a request's method as a host or, for the client requests, an upstream sends it.
+def classify(method: str, *, is_from_upstream: bool = False) -> MethodClass:
+    """Return the class of a request's method, which depends on who asks.
 
+    Of what an upstream asks only `ping` is housekeeping, and what only an upstream may ask is unknown from a host.
     Whatever no revision names is `UNKNOWN`, and policy treats it as a write.
     """
+    if is_from_upstream:
+        return MethodClass.HOUSEKEEPING if method == "ping" else MethodClass.CLIENT_REQUEST
     if method == "tools/call":
         return MethodClass.TOOL_CALL
-    if method in _HOUSEKEEPING or method.startswith("notifications/"):
+    if method in _HOUSEKEEPING:
         return MethodClass.HOUSEKEEPING
-    if method in _READ:
-        return MethodClass.READ
-    if method in _CLIENT_REQUESTS:
-        return MethodClass.CLIENT_REQUEST
-    return MethodClass.UNKNOWN
+    return MethodClass.READ if method in _READ else MethodClass.UNKNOWN

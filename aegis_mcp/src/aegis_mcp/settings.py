@@ -63,3 +63,8 @@ def default_policy() -> Path:
 def default_workspace() -> Path:
     """Return the root of the embedded server when nobody says: a folder of its own in the platform's data directory."""
     return Path(platformdirs.user_data_path(_APP)) / "workspace"
+
+
+def default_redaction_key() -> Path:
+    """Return where the key is that stands in for secrets in the log: never in the log's own directory."""
+    return Path(platformdirs.user_data_path(_APP)) / "redaction.key"

@@ -44,15 +44,21 @@ class Catalog:
         """Note that the upstream has announced another list: what is missing may now be there."""
         self._is_complete = False
 
-    def page(self, result: dict[str, Any], *, is_first: bool) -> None:
-        """Take one page of a `tools/list` result; the last page is the one without `nextCursor`."""
+    def page(self, result: object, *, is_first: bool) -> None:
+        """Take one page of a `tools/list` result; the last page is the one without `nextCursor`.
+
+        Of what is not such a result nothing is taken, and nothing that was known is forgotten.
+        """
+        page = cast("dict[str, Any]", result) if isinstance(result, dict) else {}
+        listed = page.get("tools")
+        if not isinstance(listed, list):
+            return
         if is_first:
             self._tools = {}
-        listed = result.get("tools")
-        for tool in cast("list[Any]", listed) if isinstance(listed, list) else []:
+        for tool in cast("list[Any]", listed):
             if isinstance(tool, dict) and len(self._tools) < MAX_TOOLS:
                 self._add(cast("dict[str, Any]", tool))
-        self._is_complete = "nextCursor" not in result and len(self._tools) < MAX_TOOLS
+        self._is_complete = "nextCursor" not in page and len(self._tools) < MAX_TOOLS
 
     def _add(self, tool: dict[str, Any]) -> None:
         name = tool.get("name")

@@ -1,0 +1,99 @@
+"""From the options of `aegis-mcp` and `aegis-mcp wrap` to a gateway that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from aegis_mcp import settings
+from aegis_mcp.audit import redaction
+from aegis_mcp.audit.journal import Journal
+from aegis_mcp.audit.record import Recordkeeper
+from aegis_mcp.audit.recorder import Recorder
+from aegis_mcp.errors import ConfigError
+from aegis_mcp.gateway import Gateway, Served
+from aegis_mcp.policy import loader
+from aegis_mcp.policy.model import Policy
+from aegis_mcp.upstream import environment
+
+Wire = tuple[int, int]
+
+
+def serve_command(
+    wire: Wire,
+    policy_file: Path | None,
+    audit_log: Path | None,
+    served: tuple[str, tuple[str, ...]],
+    passed: tuple[str, ...],
+) -> None:
+    """Serve the upstream `served`, a name and a command, until the host or a signal ends it.
+
+    Raises:
+        ConfigError: the policy, the log's place or the environment cannot be used.
+        UpstreamUnavailable: the command cannot be run.
+    """
+    name, command = served
+    policy = load_policy(policy_file)
+    named = policy.upstreams[name].env if name in policy.upstreams else {}
+    _serve(wire, policy, Served(name, command, environment.build(os.environ, named, passed)), audit_log)
+
+
+def serve_policy(
+    wire: Wire, policy_file: Path | None, audit_log: Path | None, workspace: Path | None, chosen: str | None
+) -> None:
+    """Serve the upstream that the policy names, or the embedded workspace server if it names none.
+
+    Raises:
+        ConfigError: the policy names several upstreams and none was chosen, or what `serve_command` says.
+        UpstreamUnavailable: the upstream cannot be run.
+    """
+    policy = load_policy(policy_file)
+    name, command = _choose(policy, chosen) or ("workspace", _workspace_command(workspace))
+    named = policy.upstreams[name].env if name in policy.upstreams else {}
+    _serve(wire, policy, Served(name, command, environment.build(os.environ, named)), audit_log)
+
+
+def load_policy(policy_file: Path | None) -> Policy:
+    """Return the policy of this file; of the operator's own place, if it is there; else the shipped one."""
+    if policy_file is not None:
+        return loader.read(policy_file)
+    own = settings.default_policy()
+    return loader.read(own) if own.exists() else loader.shipped()
+
+
+def _choose(policy: Policy, chosen: str | None) -> tuple[str, tuple[str, ...]] | None:
+    commands = {upstream.name: upstream.command for upstream in policy.upstreams.values() if upstream.command}
+    if chosen is not None and chosen not in commands:
+        raise ConfigError(f"the policy names no upstream {chosen!r} with a command; it names {sorted(commands)}")
+    if chosen is None and len(commands) > 1:
+        raise ConfigError(f"the policy names the upstreams {sorted(commands)}; choose one with --upstream NAME")
+    return next(((name, command) for name, command in commands.items() if chosen in {None, name}), None)
+
+
+def _workspace_command(workspace: Path | None) -> tuple[str, ...]:
+    root = (workspace or settings.default_workspace()).expanduser().absolute()
+    return (sys.executable, "-m", "aegis_mcp", "workspace", "--workspace", str(root))
+
+
+def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -> None:
+    key = redaction.RedactionKey.load_or_create(settings.default_redaction_key())
+    redact = partial(redaction.redact, mode=policy.audit.arguments, key=key)
+    keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
+    path = (audit_log or settings.default_audit_log()).expanduser().absolute()
+    journal = Journal.open(path, session_id=keeper.session_id)
+    gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(gateway.run(*wire))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return the quicker event loop where the platform has it."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,119 @@
+"""The life of one gateway: start the upstream, run the pumps, and end everything in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+
+from aegis_mcp import relay, wire
+from aegis_mcp.audit.record import EventKind, Recordkeeper, Status
+from aegis_mcp.audit.recorder import Recorder
+from aegis_mcp.enforcement import Enforcement
+from aegis_mcp.errors import AuditUnavailable, UpstreamUnavailable
+from aegis_mcp.policy.model import Policy
+from aegis_mcp.upstream.process import UpstreamProcess
+
+_SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGHUP")
+_FLUSH_SECONDS: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The upstream to serve: its name in policy and log, its command, and its whole environment."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+class Gateway:
+    """One host, one gate, one upstream."""
+
+    def __init__(self, served: Served, policy: Policy, keeper: Recordkeeper, recorder: Recorder) -> None:
+        self._served = served
+        self._policy = policy
+        self._keeper = keeper
+        self._recorder = recorder
+        self._gate = Enforcement(served.name, policy, keeper, recorder)
+        self._stop = asyncio.Event()
+        self._why = "the host closed the input"
+
+    async def run(self, wire_in: int, wire_out: int) -> None:
+        """Serve the host on these two descriptors until it closes the first one, or a signal asks to end.
+
+        Raises:
+            UpstreamUnavailable: the upstream could not be started.
+        """
+        self._catch_signals()
+        await self._note(EventKind.GATEWAY_STARTED, version=version("aegis-mcp-gateway"), server=self._served.name)
+        await self._note(EventKind.POLICY_LOADED, sha256=self._policy.sha256, source=self._policy.source)
+        upstream = await self._start_upstream()
+        host_in, host_out = await wire.read_lines(wire_in), await wire.write_lines(wire_out)
+        self._gate.connect(to_host=host_out.send, to_upstream=upstream.outbox.send)
+        inward = asyncio.create_task(relay.pump(host_in, self._gate.host_sent, upstream.outbox, host_out))
+        outward = asyncio.create_task(relay.pump(upstream.inbox, self._gate.upstream_sent, host_out, upstream.outbox))
+        watch = asyncio.create_task(self._watch(upstream, outward))
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({inward, stop}, return_when=asyncio.FIRST_COMPLETED)
+        await self._end(upstream, inward, outward, watch)
+        await host_out.close(_FLUSH_SECONDS)
+
+    async def _start_upstream(self) -> UpstreamProcess:
+        try:
+            upstream = await UpstreamProcess.start(self._served.command, self._served.environment)
+        except UpstreamUnavailable as exc:
+            await self._note(EventKind.UPSTREAM_LOST, server=self._served.name, reason=str(exc))
+            raise
+        # Of the command only the program: arguments may hold secrets.
+        await self._note(EventKind.UPSTREAM_STARTED, server=self._served.name, command=self._served.command[0])
+        return upstream
+
+    async def _watch(self, upstream: UpstreamProcess, outward: asyncio.Task[None]) -> None:
+        """When the upstream ends by itself, answer what waits and refuse what comes."""
+        why = await upstream.ended()
+        await outward
+        await self._gate.upstream_ended(why, Status.UPSTREAM_LOST)
+        await self._note(EventKind.UPSTREAM_LOST, server=self._served.name, reason=why)
+        _say(f"the upstream {self._served.name!r} {why}; its calls are refused until the host starts aegis-mcp again")
+
+    async def _end(self, upstream: UpstreamProcess, inward: asyncio.Task[None], *tasks: asyncio.Task[None]) -> None:
+        """Stop the upstream while what it still answers is recorded and passed on, then close the log."""
+        outward, watch = tasks
+        watch.cancel()
+        inward.cancel()
+        await upstream.stop()
+        upstream.inbox.close()
+        await asyncio.wait({outward}, timeout=_FLUSH_SECONDS)
+        await self._gate.upstream_ended("was stopped with the gateway", Status.CANCELLED)
+        await self._note(EventKind.GATEWAY_STOPPED, reason=self._why)
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for name in _SIGNALS:
+            number = getattr(signal, name, None)
+            if number is None:
+                continue
+            if sys.platform == "win32":
+                signal.signal(number, lambda caught, _: loop.call_soon_threadsafe(self._on_signal, caught))
+            else:
+                loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: int) -> None:
+        self._why = signal.Signals(number).name
+        self._stop.set()
+
+    async def _note(self, kind: EventKind, **details: object) -> None:
+        """Record an event of the gateway's own life; it goes on without, and every call will say why it is refused."""
+        try:
+            await self._recorder.commit([self._keeper.security(kind, details)], is_write=False)
+        except AuditUnavailable as exc:
+            _say(f"{kind.value} is not recorded: {exc}")
+
+
+def _say(message: str) -> None:
+    print(f"aegis-mcp: {message}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is where hosts look

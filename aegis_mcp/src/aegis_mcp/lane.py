@@ -1,0 +1,71 @@
+"""One direction of the traffic: the ways to both of its ends, and its requests that wait for an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aegis_mcp.audit.record import Asked
+from aegis_mcp.frame import FlightKey, Frame
+
+MAX_IN_FLIGHT: Final = 4096
+"""How many requests of one direction may wait for their answers at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """One request that was forwarded: `asked` is None where the log says nothing of it, `started` is in ns."""
+
+    frame: Frame
+    asked: Asked | None
+    started: int
+
+
+class Lane:
+    """The requests that one peer makes of the other.
+
+    `forward` sends towards the peer that is asked, `answer` back to the one that asks.
+    """
+
+    def __init__(self, forward: Callable[[bytes], None], answer: Callable[[bytes], None]) -> None:
+        self.forward = forward
+        self.answer = answer
+        self._flights: dict[FlightKey, Flight] = {}
+        self._unwanted: dict[FlightKey, None] = {}
+
+    def obstacle(self, frame: Frame) -> str | None:
+        """Say why a request cannot take off, None if it can."""
+        if frame.key in self._flights:
+            return "a request with this id still waits for its answer"
+        if len(self._flights) >= MAX_IN_FLIGHT:
+            return f"{MAX_IN_FLIGHT} requests wait for their answers"
+        return None
+
+    def take_off(self, flight: Flight) -> None:
+        """Keep a request until its answer comes."""
+        self._unwanted.pop(flight.frame.key, None)
+        self._flights[flight.frame.key] = flight
+
+    def land(self, key: FlightKey) -> Flight | None:
+        """Take the request out that an answer belongs to."""
+        return self._flights.pop(key, None)
+
+    def land_all(self) -> list[Flight]:
+        """Take every request out, oldest first."""
+        flights = list(self._flights.values())
+        self._flights.clear()
+        return flights
+
+    def cancel(self, key: FlightKey) -> Flight | None:
+        """Take a request out whose answer is not wanted any more, and remember to drop that answer."""
+        flight = self._flights.pop(key, None)
+        if flight:
+            self._unwanted[key] = None
+            if len(self._unwanted) > MAX_IN_FLIGHT:
+                del self._unwanted[next(iter(self._unwanted))]
+        return flight
+
+    def was_cancelled(self, key: FlightKey) -> bool:
+        """Tell, once, whether an answer is one that nobody wants any more."""
+        return self._unwanted.pop(key, key) is None

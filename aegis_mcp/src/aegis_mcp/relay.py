@@ -1,0 +1,19 @@
+"""Two pumps: what the host sends goes through the gate to the upstream, and what the upstream sends to the host.
+
+Each pump takes everything that has arrived, in order, and takes no more until the gate is done with it and the other
+end has room: order is kept and memory is bounded by what the two peers have in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from aegis_mcp.wire import Inbox, Outbox
+
+
+async def pump(inbox: Inbox, gate: Callable[[Sequence[bytes]], Awaitable[None]], *ends: Outbox) -> None:
+    """Take lines through the gate until the inbox ends; wait for room at each end that the gate sends to."""
+    while lines := await inbox.batch():
+        await gate(lines)
+        for end in ends:
+            await end.room()
