@@ -16,6 +16,7 @@ from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.errors import AuditUnavailable, UpstreamUnavailable
 from aegis_mcp.policy.model import Policy
+from aegis_mcp.upstream.guardian import Guardian
 from aegis_mcp.upstream.process import UpstreamProcess
 
 _SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGHUP")
@@ -34,7 +35,10 @@ class Served:
 class Gateway:
     """One host, one gate, one upstream."""
 
-    def __init__(self, served: Served, policy: Policy, keeper: Recordkeeper, recorder: Recorder) -> None:
+    def __init__(
+        self, served: Served, policy: Policy, keeper: Recordkeeper, recorder: Recorder, guardian: Guardian
+    ) -> None:
+        self._guardian = guardian
         self._served = served
         self._policy = policy
         self._keeper = keeper
@@ -65,7 +69,7 @@ class Gateway:
 
     async def _start_upstream(self) -> UpstreamProcess:
         try:
-            upstream = await UpstreamProcess.start(self._served.command, self._served.environment)
+            upstream = await UpstreamProcess.start(self._served.command, self._served.environment, self._guardian)
         except UpstreamUnavailable as exc:
             await self._note(EventKind.UPSTREAM_LOST, server=self._served.name, reason=str(exc))
             raise

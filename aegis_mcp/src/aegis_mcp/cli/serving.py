@@ -19,6 +19,7 @@ from aegis_mcp.gateway import Gateway, Served
 from aegis_mcp.policy import loader
 from aegis_mcp.policy.model import Policy
 from aegis_mcp.upstream import environment
+from aegis_mcp.upstream.guardian import Guardian
 
 Wire = tuple[int, int]
 
@@ -80,14 +81,16 @@ def _workspace_command(workspace: Path | None) -> tuple[str, ...]:
 
 
 def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -> None:
+    guardian = Guardian.start()
     key = redaction.RedactionKey.load_or_create(settings.default_redaction_key())
     redact = partial(redaction.redact, mode=policy.audit.arguments, key=key)
     keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
     journal = Journal.open(path, session_id=keeper.session_id)
-    gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit))
+    gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit), guardian)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(gateway.run(*wire))
+    guardian.dismiss()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

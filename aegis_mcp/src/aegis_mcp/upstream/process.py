@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aegis_mcp.errors import UpstreamUnavailable
+from aegis_mcp.upstream.guardian import Guardian
 from aegis_mcp.wire import Inbox, Outbox, read_lines, write_lines
 
 _EOF_SECONDS: Final = 1.0
@@ -29,8 +30,9 @@ STOP_SECONDS: Final = _EOF_SECONDS + _TERM_SECONDS + _KILL_SECONDS
 class UpstreamProcess:
     """A running upstream: its lines come from `inbox`, lines to it go to `outbox`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], inbox: Inbox, outbox: Outbox) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], inbox: Inbox, outbox: Outbox, guardian: Guardian) -> None:
         self._process = process
+        self._guardian = guardian
         self._ended = asyncio.Event()
         self.inbox = inbox
         self.outbox = outbox
@@ -38,7 +40,7 @@ class UpstreamProcess:
         threading.Thread(target=self._wait, args=(loop,), daemon=True).start()
 
     @classmethod
-    async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> UpstreamProcess:
+    async def start(cls, command: Sequence[str], environment: Mapping[str, str], guardian: Guardian) -> UpstreamProcess:
         """Start a command, found on the PATH of `environment`; its stderr is the gateway's.
 
         Raises:
@@ -51,13 +53,14 @@ class UpstreamProcess:
             process = _spawn([program, *command[1:]], environment)
         except OSError as exc:
             raise UpstreamUnavailable(f"the command {command[0]!r} cannot be run: {exc.strerror}") from exc
+        guardian.guard(process.pid)
         assert process.stdin  # noqa: S101 - PIPE was asked for
         assert process.stdout  # noqa: S101 - PIPE was asked for
         inbox = await read_lines(os.dup(process.stdout.fileno()))
         outbox = await write_lines(os.dup(process.stdin.fileno()))
         process.stdout.close()
         process.stdin.close()
-        return cls(process, inbox, outbox)
+        return cls(process, inbox, outbox, guardian)
 
     @property
     def pid(self) -> int:
@@ -78,7 +81,8 @@ class UpstreamProcess:
             await self._ends_within(_TERM_SECONDS)
         # Also after a good end: what the process has started and left behind is in its group.
         self._signal(_KILL)
-        await self._ends_within(_KILL_SECONDS)
+        if await self._ends_within(_KILL_SECONDS):
+            self._guardian.release(self._process.pid)
 
     async def _ends_within(self, seconds: float) -> bool:
         try:

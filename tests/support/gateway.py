@@ -1,0 +1,75 @@
+"""The real gateway in front of a real upstream, and what its log says afterwards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from support.host import GATEWAY, RawHost, environment
+
+UPSTREAM: Final = Path(__file__).with_name("upstream.py")
+
+READS: Final = """\
+version: 1
+upstreams:
+  recording:
+    access:
+      read: [echo, read_log, wait]
+      write: ["*"]
+"""
+"""A policy that classifies the tools of the recording upstream; its defaults allow reads and deny writes."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A directory with a policy and a log, and the gateway that uses them."""
+
+    directory: Path
+    policy: str = READS
+    extra_environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "logs" / "audit.log"
+
+    @property
+    def received(self) -> Path:
+        """Every byte that the recording upstream got."""
+        return self.directory / "received.jsonl"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return environment(self.directory / "home", self.extra_environment)
+
+    def wrap(self, *command: str, name: str = "recording") -> RawHost:
+        """Start the gateway in front of a command, by default the recording upstream."""
+        policy = self.directory / "policy.yaml"
+        policy.write_text(self.policy, encoding="utf-8")
+        options = ("--policy", str(policy), "--audit-log", str(self.log), "--name", name)
+        return RawHost((*GATEWAY, "wrap", *options, "--", *(command or self.recording())), self.environment)
+
+    def recording(self) -> Sequence[str]:
+        """Return the command of the recording upstream."""
+        return (sys.executable, str(UPSTREAM), "--received", str(self.received), "--log", str(self.log))
+
+    def frames_received(self) -> list[dict[str, Any]]:
+        """Return what reached the upstream."""
+        return [json.loads(line) for line in self.received.read_bytes().splitlines()] if self.received.exists() else []
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the log, entry by entry."""
+        return [json.loads(line) for line in self.log.read_bytes().splitlines()]
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the entries that concern requests, without those of the gateway's own life."""
+        return [entry for entry in self.entries() if entry["event_type"] != "security_event"]
+
+    def verify(self, *paths: Path) -> subprocess.CompletedProcess[str]:
+        """Run `aegis-audit verify` over the log, or over these paths."""
+        command = (sys.executable, "-m", "aegis_audit", "verify", "--format", "json", *map(str, paths or (self.log,)))
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
