@@ -6,7 +6,6 @@ leaves as the bytes that came, in the order in which they came.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import cast
 from aegis_audit.entry import Draft
 from aegis_mcp import frame as frames
 from aegis_mcp import identity
-from aegis_mcp.audit.record import Answer, Asked, Client, EventKind, Recordkeeper, Status
+from aegis_mcp.audit.record import Answer, Asked, Client, Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.decision import Access, AccessFrom, Decision, Effect
 from aegis_mcp.errors import AuditUnavailable, MalformedFrame
@@ -24,7 +23,6 @@ from aegis_mcp.lane import Flight, Lane
 from aegis_mcp.policy.evaluation import decide
 from aegis_mcp.policy.model import Policy
 from aegis_mcp.settings import OnFailure
-from aegis_mcp.throttle import Throttle
 from aegis_mcp.upstream.catalog import Catalog
 
 
@@ -33,7 +31,7 @@ class Passage:
     """What is to happen with one frame, once its entry is in the log.
 
     `forward` goes on to the peer, `answer` back to where the request came from. `flight` is the request that must not
-    go on if its entry cannot be written.
+    go on if its entry cannot be written. `is_weighty` marks a write or a denial, whose entry has to be on the disk.
     """
 
     lane: Lane
@@ -41,7 +39,7 @@ class Passage:
     forward: bytes | None = None
     answer: bytes | None = None
     flight: Flight | None = None
-    access: Access = Access.READ
+    is_weighty: bool = False
 
 
 class Enforcement:
@@ -55,7 +53,6 @@ class Enforcement:
         self._catalog = Catalog()
         self._client = Client()
         self._gone: str | None = None
-        self._violations = Throttle(burst=20, per_second=1, clock=time.monotonic_ns)
 
     def connect(self, to_host: Callable[[bytes], None], to_upstream: Callable[[bytes], None]) -> None:
         """Set the ways to the two peers."""
@@ -76,23 +73,18 @@ class Enforcement:
         failure = None
         try:
             if drafts:
-                await self._recorder.commit(drafts, is_write=any(p.access is not Access.READ for p in passages))
+                await self._recorder.commit(drafts, is_write=any(p.is_weighty for p in passages))
         except AuditUnavailable as exc:
             failure = str(exc)
         for passage in passages:
-            if failure and passage.flight and not self._may_go_unrecorded(passage.access):
+            if failure and passage.flight and not self._may_go_unrecorded(passage):
                 _turn_back(passage.lane, passage.flight, failure)
             else:
                 _carry_out(passage)
 
-    def _may_go_unrecorded(self, access: Access) -> bool:
-        match self._policy.audit.on_failure:
-            case OnFailure.DENY:
-                return False
-            case OnFailure.DENY_WRITES:
-                return access is Access.READ
-            case OnFailure.ALLOW:
-                return True
+    def _may_go_unrecorded(self, passage: Passage) -> bool:
+        on_failure = self._policy.audit.on_failure
+        return on_failure is OnFailure.ALLOW or (on_failure is OnFailure.DENY_WRITES and not passage.is_weighty)
 
     def _judge(self, line: bytes, lane: Lane, other: Lane) -> Passage:
         """Decide on one frame: `lane` is where its requests go, `other` where it answers requests of."""
@@ -100,7 +92,7 @@ class Enforcement:
             frame = frames.parse(line)
         except MalformedFrame as exc:
             answer = frames.error(None, frames.PARSE_ERROR, str(exc)) if lane is self._from_host else None
-            return Passage(lane, self._violation(line, lane, exc.reason), answer=answer)
+            return Passage(lane, self._violation(line, exc.reason, lane), answer=answer)
         match frame.kind:
             case FrameKind.REQUEST:
                 return self._judge_request(frame, lane)
@@ -114,12 +106,13 @@ class Enforcement:
         decision = self._impossible(frame, lane) or decide(self._policy, asked.request)
         if not decision.is_allowed:
             answer = _refusal(frame, f"Denied by {decision.rule!r}: {decision.reason}", frames.DENIED)
-            return Passage(lane, self._keeper.denial(asked, decision), answer=answer, access=decision.access)
+            return Passage(lane, self._keeper.denial(asked, decision), answer=answer, is_weighty=True)
         flight = Flight(frame, asked if decision.is_recorded else None, time.monotonic_ns())
         lane.take_off(flight)
         if not decision.is_recorded:
             return Passage(lane, forward=frame.raw)
-        return Passage(lane, self._keeper.intent(asked, decision), frame.raw, flight=flight, access=decision.access)
+        is_weighty = decision.access is not Access.READ
+        return Passage(lane, self._keeper.intent(asked, decision), frame.raw, flight=flight, is_weighty=is_weighty)
 
     def _impossible(self, frame: Frame, lane: Lane) -> Decision | None:
         """Refuse what cannot take off, whatever policy says."""
@@ -133,7 +126,7 @@ class Enforcement:
             if lane.was_cancelled(frame.key):
                 return Passage(lane)
             sender = self._from_upstream if lane is self._from_host else self._from_host
-            return Passage(lane, self._violation(frame.raw, sender, "an answer that nobody waits for"))
+            return Passage(lane, self._violation(frame.raw, "an answer that nobody waits for", sender))
         if flight.frame.method == "tools/list":
             self._catalog.page(frame.message.get("result"), is_first="cursor" not in flight.frame.params)
         return Passage(lane, self._outcome(flight, _status(frame), frame.raw), answer=frame.raw)
@@ -180,20 +173,8 @@ class Enforcement:
         duration = (time.monotonic_ns() - flight.started) // 1000
         return self._keeper.outcome(flight.asked, Answer(status, duration, raw))
 
-    def _violation(self, line: bytes, sender: Lane, reason: str) -> Draft | None:
-        held_back = self._violations.admit()
-        if held_back is None:
-            return None
-        details: dict[str, object] = {
-            "bytes": len(line),
-            "forwarded": False,
-            "from": "host" if sender is self._from_host else "upstream",
-            "reason": reason,
-            "server": self._server,
-            "sha256": hashlib.sha256(line).hexdigest(),
-            "unrecorded_before": held_back,
-        }
-        return self._keeper.security(EventKind.PROTOCOL_VIOLATION, details)
+    def _violation(self, line: bytes, reason: str, sender: Lane) -> Draft | None:
+        return self._keeper.violation(line, reason, "host" if sender is self._from_host else "upstream", self._server)
 
 
 def _turn_back(lane: Lane, flight: Flight, why: str) -> None:
@@ -209,14 +190,11 @@ def _carry_out(passage: Passage) -> None:
 
 
 def _status(frame: Frame) -> Status:
-    result = frame.message.get("result")
     if "error" in frame.message:
         return Status.RPC_ERROR
-    return (
-        Status.TOOL_ERROR
-        if isinstance(result, dict) and cast("dict[str, object]", result).get("isError") is True
-        else Status.OK
-    )
+    result = frame.message["result"]
+    has_failed = isinstance(result, dict) and cast("dict[str, object]", result).get("isError") is True
+    return Status.TOOL_ERROR if has_failed else Status.OK
 
 
 def _refusal(frame: Frame, text: str, code: int) -> bytes:

@@ -46,6 +46,7 @@ class Gateway:
         self._gate = Enforcement(served.name, policy, keeper, recorder)
         self._stop = asyncio.Event()
         self._why = "the host closed the input"
+        self._failure: BaseException | None = None
 
     async def run(self, wire_in: int, wire_out: int) -> None:
         """Serve the host on these two descriptors until it closes the first one, or a signal asks to end.
@@ -62,10 +63,20 @@ class Gateway:
         inward = asyncio.create_task(relay.pump(host_in, self._gate.host_sent, upstream.outbox, host_out))
         outward = asyncio.create_task(relay.pump(upstream.inbox, self._gate.upstream_sent, host_out, upstream.outbox))
         watch = asyncio.create_task(self._watch(upstream, outward))
-        stop = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({inward, stop}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (inward, outward, watch):
+            task.add_done_callback(self._on_done)
+        inward.add_done_callback(lambda _: self._stop.set())
+        await self._stop.wait()
         await self._end(upstream, inward, outward, watch)
         await host_out.close(_FLUSH_SECONDS)
+        if self._failure:
+            raise self._failure
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        # A gate that cannot judge must not stay open, nor shut without a word.
+        if not task.cancelled() and task.exception():
+            self._failure = task.exception()
+            self._stop.set()
 
     async def _start_upstream(self) -> UpstreamProcess:
         try:

@@ -16,8 +16,9 @@ from typing import Any, Final
 from aegis_audit import canonical
 from aegis_audit.entry import Draft
 from aegis_mcp.decision import Decision, Request
+from aegis_mcp.throttle import Throttle
 
-MAX_TEXT: Final = 1024
+MAX_TEXT: Final = 512
 """Characters of the longest name, id or address of a peer's that is recorded as it is."""
 
 
@@ -94,6 +95,7 @@ class Recordkeeper:
         self._scrub = scrub
         self._clock = clock
         self._second = (-1, "")
+        self._violations = Throttle(burst=20, per_second=1, clock=time.monotonic_ns)
 
     def intent(self, asked: Asked, decision: Decision) -> Draft:
         """Return the entry that is durable before the upstream sees the request."""
@@ -120,6 +122,21 @@ class Recordkeeper:
         """Return a security event; text in `details` is scrubbed and bounded."""
         event = {name: self._text(value) for name, value in details.items()}
         return self._draft("security_event", event | {"kind": kind.value})
+
+    def violation(self, line: bytes, reason: str, sender: str, server: str) -> Draft | None:
+        """Return the entry of a frame that breaks the protocol; None in a flood, which the next entry counts."""
+        held_back = self._violations.admit()
+        if held_back is None:
+            return None
+        details = {
+            "forwarded": False,
+            "from": sender,
+            "reason": reason,
+            "server": server,
+            "unrecorded_before": held_back,
+        }
+        details |= {"bytes": len(line), "sha256": hashlib.sha256(line).hexdigest()}
+        return self.security(EventKind.PROTOCOL_VIOLATION, details)
 
     def _judged(self, asked: Asked, decision: Decision) -> dict[str, Any]:
         event = self._named(asked) | {
