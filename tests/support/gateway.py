@@ -32,10 +32,11 @@ class Stage:
     directory: Path
     policy: str = READS
     extra_environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    log_directory: Path | None = None
 
     @property
     def log(self) -> Path:
-        return self.directory / "logs" / "audit.log"
+        return (self.log_directory or self.directory / "logs") / "audit.log"
 
     @property
     def received(self) -> Path:
@@ -46,12 +47,16 @@ class Stage:
     def environment(self) -> dict[str, str]:
         return environment(self.directory / "home", self.extra_environment)
 
-    def wrap(self, *command: str, name: str = "recording") -> RawHost:
-        """Start the gateway in front of a command, by default the recording upstream."""
+    def command(self, *upstream: str, name: str = "recording") -> tuple[str, ...]:
+        """Return the command of the gateway in front of an upstream, by default the recording one."""
         policy = self.directory / "policy.yaml"
         policy.write_text(self.policy, encoding="utf-8")
         options = ("--policy", str(policy), "--audit-log", str(self.log), "--name", name)
-        return RawHost((*GATEWAY, "wrap", *options, "--", *(command or self.recording())), self.environment)
+        return (*GATEWAY, "wrap", *options, "--", *(upstream or self.recording()))
+
+    def wrap(self, *upstream: str, name: str = "recording") -> RawHost:
+        """Start the gateway in front of an upstream, by default the recording one."""
+        return RawHost(self.command(*upstream, name=name), self.environment)
 
     def recording(self) -> Sequence[str]:
         """Return the command of the recording upstream."""

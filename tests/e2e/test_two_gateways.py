@@ -1,0 +1,43 @@
+"""Two gateways that append to one log at the same time: one chain, nothing lost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from support.gateway import Stage
+from support.host import RawHost
+
+CALLS = 500
+HOSTS = 4
+VALIDATOR = Path(__file__).parents[2] / "scripts" / "validate_audit_log.py"
+
+
+def _call_often(host: RawHost, number: int) -> None:
+    host.initialize()
+    for call in range(CALLS):
+        params = {"name": "echo", "arguments": {"host": number, "call": call}}
+        host.send({"jsonrpc": "2.0", "id": call, "method": "tools/call", "params": params})
+        if call % 16 == 15:
+            host.answer_to(call)
+    host.answer_to(CALLS - 1)
+    assert host.close() == 0
+
+
+def test_four_gateways_of_five_hundred_calls_make_one_strict_chain(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    hosts = [stage.wrap() for _ in range(HOSTS)]
+    with ThreadPoolExecutor(HOSTS) as pool:
+        list(pool.map(_call_often, hosts, range(HOSTS)))
+    entries = stage.entries()
+    assert [entry["seq"] for entry in entries] == list(range(len(entries)))
+    phases = Counter(entry["event"]["phase"] for entry in stage.requests())
+    assert phases == {"intent": HOSTS * CALLS, "outcome": HOSTS * CALLS}
+    calls = {tuple(entry["event"]["arguments"].values()) for entry in stage.requests() if "arguments" in entry["event"]}
+    assert calls == {(number, call) for number in range(HOSTS) for call in range(CALLS)}
+    assert stage.verify().returncode == 0
+    second = subprocess.run([sys.executable, str(VALIDATOR), "--path", str(stage.log)], check=False, timeout=120)
+    assert second.returncode == 0
