@@ -14,15 +14,10 @@ from support.gateway import READS, Stage
 
 def _outputs_of_audit(stage: Stage) -> bytes:
     commands = (("inspect", "--format", "json"), ("inspect",), ("summarize", "--format", "json"), ("summarize",))
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-m", "aegis_audit", *command, str(stage.log)],
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-        for command in (*commands, ("verify",))
-    ]
+    outputs: list[subprocess.CompletedProcess[bytes]] = []
+    for command in (*commands, ("verify",)):
+        line = [sys.executable, "-m", "aegis_audit", *command, str(stage.log)]
+        outputs.append(subprocess.run(line, capture_output=True, check=False, timeout=60))
     return b"".join(output.stdout + output.stderr for output in outputs)
 
 

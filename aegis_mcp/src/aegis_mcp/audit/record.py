@@ -104,7 +104,7 @@ class Recordkeeper:
 
     def denial(self, asked: Asked, decision: Decision) -> Draft:
         """Return the entry of a request that was refused, and of which nothing was forwarded."""
-        event = self._judged(asked, decision) | {"forwarded": False, "reason": decision.reason}
+        event = self._judged(asked, decision) | {"forwarded": False, "reason": self._text(decision.reason)}
         return self._draft("access_denied", event, asked.trace_id)
 
     def outcome(self, asked: Asked, answer: Answer) -> Draft:
