@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from aegis_audit import canonical
 from aegis_audit.entry import Draft
+from aegis_mcp.audit.clock import Clock
 from aegis_mcp.decision import Decision, Request
 from aegis_mcp.throttle import Throttle
 
@@ -78,7 +79,7 @@ class Answer:
 class Recordkeeper:
     """Makes the drafts of one session's entries.
 
-    `redact` takes and returns a JSON value; `scrub` takes and returns text; `clock` gives nanoseconds since the epoch.
+    `redact` takes and returns a JSON value, `scrub` takes and returns text.
     """
 
     def __init__(
@@ -87,14 +88,12 @@ class Recordkeeper:
         policy_sha256: str,
         redact: Callable[[object], object],
         scrub: Callable[[str], str],
-        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.session_id = os.urandom(16).hex()
         self._policy_sha256 = policy_sha256
         self._redact = redact
         self._scrub = scrub
-        self._clock = clock
-        self._second = (-1, "")
+        self._clock = Clock()
         self._violations = Throttle(burst=20, per_second=1, clock=time.monotonic_ns)
 
     def intent(self, asked: Asked, decision: Decision) -> Draft:
@@ -172,13 +171,7 @@ class Recordkeeper:
         return value
 
     def _draft(self, kind: str, event: dict[str, Any], trace_id: str | None = None) -> Draft:
-        return Draft(kind, canonical.encode(event), self._timestamp(), self.session_id, trace_id)
-
-    def _timestamp(self) -> str:
-        second, rest = divmod(self._clock(), 1_000_000_000)
-        if self._second[0] != second:
-            self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
-        return f"{self._second[1]}.{rest // 1000:06d}Z"
+        return Draft(kind, canonical.encode(event), self._clock.timestamp(), self.session_id, trace_id)
 
 
 def event_type(request: Request) -> str:

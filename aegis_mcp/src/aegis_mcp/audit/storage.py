@@ -1,0 +1,332 @@
+"""The files of one log: the log itself, and beside it the lock, the head and the tail.
+
+    <dir>/<stem>.log          the entries, only ever appended to
+    <dir>/<stem>.tlog/lock    guards one append at a time, across processes
+    <dir>/<stem>.tlog/head    what was written last: two slots, so that a torn write of one leaves the other
+    <dir>/<stem>.tlog/tail    a ring of the latest lines, written before the log: what completes or repeats them
+
+The directory is made 0700, the files 0600; a symlink and what belongs to somebody else are refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import struct
+import sys
+import time
+import zlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aegis_audit.chain import Head
+from aegis_mcp.errors import AuditUnavailable
+
+RING_SIZE: Final = 8 * 1024 * 1024
+"""Bytes of the tail: how far back a line that a rotation has lost can be written again."""
+
+MOST_READ: Final = 64 * 1024 * 1024
+"""Bytes of the log that are read at once at the most."""
+
+_SLOT: Final = struct.Struct("<4sQq32sQQQ200s")
+_MAGIC: Final = b"AEH1"
+_SLOT_SIZE: Final = 512
+_CHECKSUM: Final = struct.Struct("<I")
+_FLAGS: Final = os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_FIRST_PAUSE: Final = 0.0005
+_LONGEST_PAUSE: Final = 0.02
+
+
+class LogLocked(AuditUnavailable):
+    """Another process holds the lock of the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the sidecar knows of the log.
+
+    `head` is the last entry; `inode` and `offset` say in which file it stands and where it ends; `ring` counts the
+    bytes ever written to the tail; `generation` counts the marks; `origin` names the log, in at most 200 bytes.
+    """
+
+    head: Head
+    inode: int
+    offset: int
+    ring: int
+    generation: int
+    origin: str
+
+    def encode(self) -> bytes:
+        """Return one slot."""
+        seq, entry_hash = self.head.seq, bytes.fromhex(self.head.entry_hash)
+        fields = (
+            _MAGIC,
+            self.generation,
+            seq,
+            entry_hash,
+            self.inode,
+            self.offset,
+            self.ring,
+            self.origin.encode("ascii"),
+        )
+        body = _SLOT.pack(*fields)
+        return (body + _CHECKSUM.pack(zlib.crc32(body))).ljust(_SLOT_SIZE, b"\0")
+
+    @classmethod
+    def decode(cls, slot: bytes) -> Mark | None:
+        """Return what a slot says, None for one that is torn or was never written."""
+        body, checksum = slot[: _SLOT.size], slot[_SLOT.size : _SLOT.size + _CHECKSUM.size]
+        if len(checksum) < _CHECKSUM.size or _CHECKSUM.unpack(checksum)[0] != zlib.crc32(body):
+            return None
+        magic, generation, seq, entry_hash, inode, offset, ring, origin = _SLOT.unpack(body)
+        if magic != _MAGIC:
+            return None
+        return cls(Head(seq, entry_hash.hex()), inode, offset, ring, generation, origin.rstrip(b"\0").decode("ascii"))
+
+
+class Storage:
+    """The files of the log at `path`, opened when they are first needed and again when they have gone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._path = str(path)
+        self._sidecar = path.parent / f"{path.stem}.tlog"
+        self._log: int | None = None
+        self._inode = 0
+        self._lock: int | None = None
+        self._slots = b""
+        self._mark: Mark | None = None
+        self._head: int | None = None
+        self._tail: int | None = None
+
+    @contextmanager
+    def locked(self, patience: float) -> Generator[None]:
+        """Hold the lock of the log; wait for it at most `patience` seconds.
+
+        Raises:
+            LogLocked: somebody else holds it for longer.
+            AuditUnavailable: the files cannot be used.
+        """
+        deadline = time.monotonic() + patience
+        pause = _FIRST_PAUSE
+        while (lock := self._try_lock()) is None:
+            if time.monotonic() >= deadline:
+                raise LogLocked(f"another process has held the lock of {self.path} for {patience:g} s")
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        try:
+            yield
+        finally:
+            _unlock(lock)
+
+    def close(self) -> None:
+        """Close every file; the next use opens them again."""
+        for name in ("_log", "_lock", "_head", "_tail"):
+            descriptor = getattr(self, name)
+            if descriptor is not None:
+                os.close(descriptor)
+                setattr(self, name, None)
+
+    def mark(self) -> Mark | None:
+        """Return the newest mark that is whole, None if there is none."""
+        slots = os.pread(self._open_head(), 2 * _SLOT_SIZE, 0).ljust(2 * _SLOT_SIZE, b"\0")
+        # Nearly always this process has written last, and knows what it has written.
+        if slots != self._slots:
+            marks = [Mark.decode(slots[at : at + _SLOT_SIZE]) for at in (0, _SLOT_SIZE)]
+            newest = max((mark for mark in marks if mark), key=lambda mark: mark.generation, default=None)
+            self._slots, self._mark = slots, newest
+        return self._mark
+
+    def store(self, mark: Mark) -> Mark:
+        """Write a mark over the older of the two, and return it with its number."""
+        mark = Mark(mark.head, mark.inode, mark.offset, mark.ring, mark.generation + 1, mark.origin)
+        slot = mark.encode()
+        at = mark.generation % 2 * _SLOT_SIZE
+        os.pwrite(self._open_head(), slot, at)
+        self._slots = self._slots[:at] + slot + self._slots[at + _SLOT_SIZE :]
+        self._mark = mark
+        return mark
+
+    def remember(self, ring: int, lines: bytes) -> None:
+        """Write lines to the tail, where `ring` bytes were written before."""
+        tail = self._open_tail()
+        at = ring % RING_SIZE
+        first = lines[: RING_SIZE - at]
+        os.pwrite(tail, first, at)
+        if len(first) < len(lines):
+            os.pwrite(tail, lines[len(first) : RING_SIZE], 0)
+
+    def recall(self, ring: int, size: int) -> bytes:
+        """Return at most `size` bytes of the tail, from the one before which `ring` bytes were written."""
+        tail = self._open_tail()
+        at = ring % RING_SIZE
+        first = os.pread(tail, min(size, RING_SIZE - at), at)
+        return first + os.pread(tail, min(size, RING_SIZE) - len(first), 0)
+
+    def append(self, mark: Mark, data: bytes, head: Head, *, is_synced: bool) -> Mark:
+        """Append bytes after `mark`, to the tail first; return the mark at their end with this head, not stored yet."""
+        log = self._open_log(mark.inode)
+        self.remember(mark.ring, data)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(log, view) :]
+            if is_synced:
+                _sync(log)
+        except OSError:
+            # These lines are not acknowledged: nobody may complete what is torn of them.
+            self.remember(mark.ring, bytes(len(data)))
+            raise
+        return Mark(head, mark.inode, mark.offset + len(data), mark.ring + len(data), mark.generation, mark.origin)
+
+    def log_state(self) -> os.stat_result | None:
+        """Return what stands at the log's path now, None for nothing."""
+        try:
+            return os.lstat(self._path)
+        except FileNotFoundError:
+            return None
+
+    def create_log(self) -> tuple[int, int]:
+        """Open the file that stands at the log's path now, or make it; return its inode and its size."""
+        self.drop_log()
+        self._log = self._open(self.path, os.O_RDWR | os.O_APPEND)
+        _sync_directory(self.path.parent)
+        state = os.fstat(self._log)
+        self._inode = state.st_ino
+        return state.st_ino, state.st_size
+
+    def read(self, inode: int, offset: int, size: int = MOST_READ) -> bytes:
+        """Return the bytes of the log from `offset` on, at most `size` and never more than `MOST_READ`."""
+        log = self._open_log(inode)
+        size = min(size, MOST_READ)
+        parts: list[bytes] = []
+        while size and (part := os.pread(log, size, offset)):
+            parts.append(part)
+            offset += len(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def size(self, mark: Mark) -> int:
+        """Return how many bytes the log has now."""
+        return os.fstat(self._open_log(mark.inode)).st_size
+
+    def changed_at(self, mark: Mark) -> int:
+        """Return when the log was changed last, in nanoseconds since the epoch."""
+        return os.fstat(self._open_log(mark.inode)).st_mtime_ns
+
+    def drop_log(self) -> None:
+        """Close the log after an error: what the error left behind is read again before anything is written."""
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
+
+    def _try_lock(self) -> int | None:
+        for _ in range(2):
+            if self._lock is None:
+                self._make_directories()
+                self._lock = self._open(self._sidecar / "lock", os.O_RDWR)
+            if not _try_lock(self._lock):
+                return None
+            if os.fstat(self._lock).st_nlink:
+                return self._lock
+            # Somebody has removed the lock file: this one guards nothing, and the whole sidecar may be another.
+            self.close()
+        return None
+
+    def _open_log(self, inode: int) -> int:
+        """Return a descriptor of the log that has this inode."""
+        if self._log is None or self._inode != inode:
+            self.create_log()
+            if self._inode != inode:
+                # Rotated since the look at the path: the next look finds it, and opens the new segment properly.
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        assert self._log is not None  # noqa: S101 - create_log has opened it
+        return self._log
+
+    def _open_head(self) -> int:
+        if self._head is None:
+            self._head = self._open(self._sidecar / "head", os.O_RDWR)
+        return self._head
+
+    def _open_tail(self) -> int:
+        if self._tail is None:
+            self._tail = self._open(self._sidecar / "tail", os.O_RDWR)
+        return self._tail
+
+    def _make_directories(self) -> None:
+        self.path.parent.parent.mkdir(parents=True, exist_ok=True)
+        for directory in (self.path.parent, self._sidecar):
+            directory.mkdir(mode=0o700, exist_ok=True)
+
+    def _open(self, path: Path, flags: int) -> int:
+        descriptor = os.open(path, flags | _FLAGS, 0o600)
+        state = os.fstat(descriptor)
+        refusal = None
+        if not stat.S_ISREG(state.st_mode):
+            refusal = "is not a file"
+        elif sys.platform != "win32" and state.st_uid != os.geteuid():
+            refusal = "belongs to somebody else"
+        if refusal:
+            os.close(descriptor)
+            raise AuditUnavailable(f"{path} {refusal}; the audit log must be a file of your own")
+        return descriptor
+
+
+def explain(error: OSError) -> str:
+    """Say for a person why the log cannot be written, and what to do."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            remedy = "make room on its disk"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            remedy = "give the gateway's user the right to write there"
+        case errno.ELOOP | errno.EISDIR | errno.ENOTDIR | errno.EEXIST:
+            remedy = "its path must lead to a plain file, not through a symlink"
+        case _:
+            remedy = "look at its disk"
+    return f"the audit log cannot be written ({error.strerror}); {remedy}"
+
+
+def _sync(descriptor: int) -> None:
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def _sync_directory(directory: Path) -> None:
+    # The name of a new file is durable only with its directory; Windows cannot open one.
+    if sys.platform != "win32":
+        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,129 @@
+"""What stands in a log where the writer did not expect it: pure functions over bytes.
+
+Only what follows the head by number, link and hash is taken over; what is no entry at all is attested; an entry that
+does not follow is left for the verifier to judge. Nothing here makes a broken chain look whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Final
+
+from aegis_audit.chain import Head
+from aegis_audit.entry import MAX_LINE, Entry
+from aegis_audit.errors import MalformedEntry
+
+LAST: Final = 16 * MAX_LINE
+"""Bytes at the end of a log that are searched for its last entry."""
+
+_MOST_FRAGMENTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What stands beyond a head: the head after it, attestations of what is no entry, and the bytes themselves."""
+
+    head: Head
+    fragments: list[dict[str, object]]
+    data: bytes
+
+    @property
+    def torn(self) -> bytes:
+        """Return what stands after the last LF."""
+        return self.data[self.data.rfind(b"\n") + 1 :]
+
+
+def beyond(data: bytes, offset: int, head: Head) -> Beyond:
+    """Look at bytes that begin at `offset` of a log whose last known entry is `head`."""
+    fragments: list[dict[str, object]] = []
+    for line in _lines(data):
+        entry = _entry(line)
+        if entry is None:
+            fragments.append(_attestation(line.removesuffix(b"\n"), offset))
+        elif _follows(entry, head):
+            head = Head(entry.seq, entry.entry_hash)
+            # What that entry attests need not be attested again.
+            fragments = [] if entry.kind == "recovered" else fragments
+        offset += len(line)
+    return Beyond(head, fragments[:_MOST_FRAGMENTS], data)
+
+
+def rest_of_torn(found: Beyond, kept: bytes) -> bytes:
+    """Return what a torn last line lacks, nothing if that is not known.
+
+    `kept` is what the tail says of the same bytes and those after them.
+    """
+    if not found.torn or not kept.startswith(found.data):
+        return b""
+    start = len(found.data) - len(found.torn)
+    line = kept[start : kept.find(b"\n", start) + 1]
+    entry = _entry(line)
+    return line[len(found.torn) :] if entry and _follows(entry, found.head) else b""
+
+
+def last_entry(data: bytes) -> tuple[Head, int] | None:
+    """Return the last whole entry in the bytes at the end of a log, and where it ends; None if there is none."""
+    end = data.rfind(b"\n") + 1
+    while end:
+        start = data.rfind(b"\n", 0, end - 1) + 1
+        entry = _entry(data[start:end])
+        if entry and entry.computed_hash == entry.entry_hash:
+            return Head(entry.seq, entry.entry_hash), end
+        end = start
+    return None
+
+
+def origin_of(data: bytes) -> str | None:
+    """Return the origin that the first line of a segment names."""
+    entry = _entry(data[: data.find(b"\n") + 1])
+    origin = entry.event.get("origin") if entry and entry.kind in {"log_opened", "segment_opened"} else None
+    return origin if isinstance(origin, str) and origin.isascii() else None
+
+
+def lost_lines(kept: bytes, content: bytes, head: Head, not_before: str) -> list[tuple[int, bytes]]:
+    """Return the lines, with their numbers, that were written before a log was cut and may be lost.
+
+    `kept` are the bytes of the tail, `content` what is left of the log. Of a log that was cut to nothing, as a rotation
+    does, those are the latest lines: from the time `not_before` on. Of one that was cut in the middle, those after it.
+    """
+    tail = {entry.seq: (entry, line) for line in _lines(kept) if (entry := _entry(line))}
+    first, last = _entry(content[: content.find(b"\n") + 1]), last_entry(content[-LAST:])
+    is_cut_short = last is not None and last[0].seq < head.seq
+    # What a gateway wrote just after the cut stands at the start of what is left.
+    end = first.seq if first and not is_cut_short else head.seq + 1
+    lost: list[tuple[int, bytes]] = []
+    wanted = head
+    while (found := tail.get(wanted.seq)) and found[0].entry_hash == wanted.entry_hash:
+        entry, line = found
+        if entry.seq <= last[0].seq if last and is_cut_short else entry.timestamp < not_before:
+            break
+        if entry.seq < end:
+            lost.append((entry.seq, line))
+        wanted = Head(entry.seq - 1, entry.prev_hash)
+    return lost[::-1]
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Cut at LF alone, which stays; the last line may lack it."""
+    lines = [line + b"\n" for line in data.split(b"\n")]
+    lines[-1] = lines[-1].removesuffix(b"\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def _entry(line: bytes) -> Entry | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        return Entry.parse(line)
+    except MalformedEntry:
+        return None
+
+
+def _follows(entry: Entry, head: Head) -> bool:
+    is_next = entry.seq == head.seq + 1 and entry.prev_hash == head.entry_hash
+    return is_next and entry.computed_hash == entry.entry_hash
+
+
+def _attestation(fragment: bytes, offset: int) -> dict[str, object]:
+    return {"length": len(fragment), "offset": offset, "sha256": hashlib.sha256(fragment).hexdigest()}
