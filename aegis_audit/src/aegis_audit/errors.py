@@ -4,6 +4,8 @@
     ├── MalformedEntry        wrong: bytes that are not one canonical entry (a finding for the verifier)
     ├── UnencodableValue      wrong: a value outside the profile of RFC 8785 and RFC 7493
     ├── UnreadableSegment     could not tell: the bytes could not be had
+    │   └── AbsentSegment     there is nothing of that name
+    ├── DamagedSegment        wrong: compressed bytes that do not expand to their end (a finding for the verifier)
     └── UnusableQuery         wrong: a filter that cannot be understood
 
 A tampered log is a `Finding`, never an exception.
@@ -32,7 +34,7 @@ class MalformedEntry(AuditError):
 
 
 class UnencodableValue(AuditError):
-    """A value that has no canonical form: a float that is not finite, a wide integer, a lone surrogate, deep nesting."""
+    """A value without a canonical form: a float that is not finite, a wide integer, a lone surrogate, deep nesting."""
 
 
 class UnreadableSegment(AuditError):
@@ -42,6 +44,20 @@ class UnreadableSegment(AuditError):
         self.path = path
         self.reason = reason
         super().__init__(f"segment {path!r}: {reason}")
+
+
+class AbsentSegment(UnreadableSegment):
+    """A path at which there is no segment: nothing at all, or a directory that holds none."""
+
+
+class DamagedSegment(AuditError):
+    """Compressed bytes that do not expand to their end; `is_cut_off` tells a missing end from a contradiction."""
+
+    def __init__(self, expected: str, found: str, *, is_cut_off: bool = False) -> None:
+        self.expected = expected
+        self.found = found
+        self.is_cut_off = is_cut_off
+        super().__init__(f"expected {expected}, found {found}")
 
 
 class UnusableQuery(AuditError):

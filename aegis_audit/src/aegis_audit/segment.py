@@ -1,0 +1,172 @@
+"""One segment of a log: a file, or standard input, read once from its start in bounded memory.
+
+Compression is told by the bytes and not by the name. A live file is read up to the size that it has when it is
+opened. Nothing but a regular file is opened by name, and opening never waits.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from aegis_audit.entry import MAX_LINE
+from aegis_audit.errors import AbsentSegment, UnreadableSegment
+from aegis_audit.expand import MAX_PIECE, expand
+
+STANDARD_INPUT: Final = "-"
+
+# O_NONBLOCK: opening a FIFO would wait for its writer. The flags beside O_RDONLY do not exist on every platform.
+_OPEN_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+
+class Line(NamedTuple):
+    """One line: `number` from 1, `offset` in expanded bytes, `length` in bytes with its LF.
+
+    `raw` ends with the LF if the line is complete, and is cut to `MAX_LINE` bytes if the line is longer than that.
+    """
+
+    number: int
+    offset: int
+    raw: bytes
+    length: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether `raw` is the whole line, its LF included."""
+        return self.length == len(self.raw) and self.raw.endswith(b"\n")
+
+    @property
+    def is_overlong(self) -> bool:
+        """Tell whether the line is longer than an entry may be."""
+        return self.length > MAX_LINE
+
+
+class Block(NamedTuple):
+    """Lines that follow each other, complete and without their LF; `number` and `offset` are those of the first."""
+
+    number: int
+    offset: int
+    lines: list[bytes]
+
+    def line(self, index: int) -> Line:
+        """Return one of the lines with its place."""
+        raw = self.lines[index] + b"\n"
+        return Line(self.number + index, self.offset + sum(map(len, self.lines[:index])) + index, raw, len(raw))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment by the path under which it was found; `-` is standard input."""
+
+    path: str
+
+    @property
+    def can_be_read_again(self) -> bool:
+        """Tell whether a second reading gives the same bytes; a stream is gone once it is read."""
+        return self.path != STANDARD_INPUT
+
+    def blocks(self) -> Iterator[Block | Line]:
+        """Yield the complete lines in blocks; a line that is too long or has no end comes alone.
+
+        Raises:
+            AbsentSegment: there is nothing at the path, or a directory.
+            UnreadableSegment: it is no regular file, may not be read, or shrank while it was read.
+            DamagedSegment: it is compressed, and does not expand to its end.
+        """
+        return _cut(expand(_read(self.path)))
+
+    def lines(self) -> Iterator[Line]:
+        """Yield every line in order; raises as `blocks` does."""
+        for block in self.blocks():
+            if isinstance(block, Line):
+                yield block
+                continue
+            offset = block.offset
+            for number, line in enumerate(block.lines, block.number):
+                yield Line(number, offset, line + b"\n", len(line) + 1)
+                offset += len(line) + 1
+
+
+def _cut(pieces: Iterator[bytes]) -> Iterator[Block | Line]:
+    """Cut the bytes into lines; of a line longer than `MAX_LINE` no more than that is held."""
+    number, offset, tail = 1, 0, b""
+    for piece in pieces:
+        lines = (tail + piece).split(b"\n")
+        tail = lines.pop()
+        # No piece is longer than the longest line, so that only the line begun in an earlier one can be too long.
+        if lines and len(lines[0]) >= MAX_LINE:
+            yield Line(number, offset, lines[0][:MAX_LINE], len(lines[0]) + 1)
+            number, offset = number + 1, offset + len(lines[0]) + 1
+            del lines[0]
+        if lines:
+            yield Block(number, offset, lines)
+            number, offset = number + len(lines), offset + sum(map(len, lines)) + len(lines)
+        if len(tail) >= MAX_LINE:
+            overlong, tail = _skip_line(tail, pieces, number, offset)
+            yield overlong
+            number, offset = number + 1, offset + overlong.length
+    if tail:
+        yield Line(number, offset, tail, len(tail))
+
+
+def _skip_line(begun: bytes, pieces: Iterator[bytes], number: int, offset: int) -> tuple[Line, bytes]:
+    """Read on to the end of a line that is too long; return it, and what stands behind it in the last piece."""
+    length = len(begun)
+    for piece in pieces:
+        end = piece.find(b"\n")
+        if end >= 0:
+            return Line(number, offset, begun[:MAX_LINE], length + end + 1), piece[end + 1 :]
+        length += len(piece)
+    return Line(number, offset, begun[:MAX_LINE], length), b""
+
+
+def _read(path: str) -> Iterator[bytes]:
+    if path == STANDARD_INPUT:
+        yield from _read_stream()
+        return
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS)
+    except FileNotFoundError as exc:
+        raise AbsentSegment(path, "there is no such file") from exc
+    except (OSError, ValueError) as exc:
+        raise UnreadableSegment(path, getattr(exc, "strerror", None) or str(exc)) from exc
+    try:
+        yield from _read_file(path, descriptor)
+    except OSError as exc:
+        raise UnreadableSegment(path, exc.strerror or str(exc)) from exc
+    finally:
+        os.close(descriptor)
+
+
+def _read_stream() -> Iterator[bytes]:
+    try:
+        while piece := os.read(sys.stdin.fileno(), MAX_PIECE):
+            yield piece
+    except (OSError, ValueError, AttributeError) as exc:  # closed, or absent altogether
+        raise UnreadableSegment(STANDARD_INPUT, str(exc)) from exc
+
+
+def _read_file(path: str, descriptor: int) -> Iterator[bytes]:
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        raise AbsentSegment(path, "a directory without a segment")
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableSegment(path, "not a regular file")
+    left = status.st_size
+    while left:
+        piece = os.read(descriptor, min(left, MAX_PIECE))
+        # What a rotation truncates under the reader is no evidence of anything.
+        if not piece or os.fstat(descriptor).st_size < status.st_size:
+            raise UnreadableSegment(path, "the file shrank while it was read")
+        left -= len(piece)
+        yield piece
