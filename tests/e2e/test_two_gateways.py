@@ -36,7 +36,8 @@ def test_four_gateways_of_five_hundred_calls_make_one_strict_chain(tmp_path: Pat
     assert [entry["seq"] for entry in entries] == list(range(len(entries)))
     phases = Counter(entry["event"]["phase"] for entry in stage.requests())
     assert phases == {"intent": HOSTS * CALLS, "outcome": HOSTS * CALLS}
-    calls = {tuple(entry["event"]["arguments"].values()) for entry in stage.requests() if "arguments" in entry["event"]}
+    intents = [entry["event"]["arguments"] for entry in stage.requests() if entry["event"]["phase"] == "intent"]
+    calls = {(arguments["host"], arguments["call"]) for arguments in intents}
     assert calls == {(number, call) for number in range(HOSTS) for call in range(CALLS)}
     assert stage.verify().returncode == 0
     second = subprocess.run([sys.executable, str(VALIDATOR), "--path", str(stage.log)], check=False, timeout=120)

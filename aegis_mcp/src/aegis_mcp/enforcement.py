@@ -14,7 +14,7 @@ from typing import cast
 from aegis_audit.entry import Draft
 from aegis_mcp import frame as frames
 from aegis_mcp import identity
-from aegis_mcp.audit.record import Answer, Asked, Client, Recordkeeper, Status
+from aegis_mcp.audit.record import Answer, Asked, Client, EventKind, Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.decision import Access, AccessFrom, Decision, Effect
 from aegis_mcp.errors import AuditUnavailable, MalformedFrame
@@ -53,6 +53,7 @@ class Enforcement:
         self._catalog = Catalog()
         self._client = Client()
         self._gone: str | None = None
+        self._unrecorded = 0
 
     def connect(self, to_host: Callable[[bytes], None], to_upstream: Callable[[bytes], None]) -> None:
         """Set the ways to the two peers."""
@@ -69,18 +70,29 @@ class Enforcement:
 
     async def _pass(self, passages: list[Passage]) -> None:
         """Write the entries of what has arrived together, then let each frame take its way."""
-        drafts = [passage.draft for passage in passages if passage.draft]
-        failure = None
-        try:
-            if drafts:
-                await self._recorder.commit(drafts, is_write=any(p.is_weighty for p in passages))
-        except AuditUnavailable as exc:
-            failure = str(exc)
+        failure = await self._record(passages)
         for passage in passages:
             if failure and passage.flight and not self._may_go_unrecorded(passage):
                 _turn_back(passage.lane, passage.flight, failure)
-            else:
-                _carry_out(passage)
+                continue
+            if failure and passage.draft:
+                self._unrecorded += 1
+            _carry_out(passage)
+
+    async def _record(self, passages: list[Passage]) -> str | None:
+        """Return why the entries could not be written, None once they are as durable as they must be."""
+        drafts = [passage.draft for passage in passages if passage.draft]
+        if not drafts:
+            return None
+        lost = self._unrecorded
+        if lost:
+            drafts.insert(0, self._keeper.security(EventKind.ENTRIES_LOST, {"count": lost}))
+        try:
+            await self._recorder.commit(drafts, is_write=any(passage.is_weighty for passage in passages))
+        except AuditUnavailable as exc:
+            return str(exc)
+        self._unrecorded -= lost
+        return None
 
     def _may_go_unrecorded(self, passage: Passage) -> bool:
         on_failure = self._policy.audit.on_failure
