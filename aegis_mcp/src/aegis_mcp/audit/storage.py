@@ -154,11 +154,12 @@ class Storage:
     def remember(self, ring: int, lines: bytes) -> None:
         """Write lines to the tail, where `ring` bytes were written before."""
         tail = self._open_tail()
-        at = ring % RING_SIZE
-        first = lines[: RING_SIZE - at]
+        excess = max(0, len(lines) - RING_SIZE)
+        at = (ring + excess) % RING_SIZE
+        first = lines[excess : excess + RING_SIZE - at]
         os.pwrite(tail, first, at)
-        if len(first) < len(lines):
-            os.pwrite(tail, lines[len(first) : RING_SIZE], 0)
+        if excess + len(first) < len(lines):
+            os.pwrite(tail, lines[excess + len(first) :], 0)
 
     def recall(self, ring: int, size: int) -> bytes:
         """Return at most `size` bytes of the tail, from the one before which `ring` bytes were written."""
