@@ -1,0 +1,44 @@
+"""Text from a log, made safe to show.
+
+Whoever can call a tool chooses text that lands in a log, and an auditor's terminal would obey it: cursor movement, a
+title, text that reads from right to left, letters that cannot be seen. What comes out of here is printable characters
+and spaces on one line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# `str.isprintable` refuses controls, format characters (bidi, zero-width), surrogates, private and unassigned code
+# points and every separator but the space. These are the rest of Unicode's Default_Ignorable_Code_Point, and two more
+# that print as nothing.
+_UNSEEN: Final = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef\u2800"
+_HAS_UNSEEN: Final = re.compile(f"[{_UNSEEN}]")
+_SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escape(text: str) -> str:
+    r"""Return `text` with what does not show as itself as `\n`, `\r`, `\t`, `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
+
+    A backslash is doubled, so that the original can be told from the result.
+    """
+    return defuse(text.replace("\\", "\\\\"))
+
+
+def defuse(text: str) -> str:
+    """Return `text` as `escape` does, but with backslashes as they are: for a message that quotes what it cites."""
+    if text.isprintable() and not _HAS_UNSEEN.search(text):
+        return text
+    return "".join(character if _is_plain(character) else _code(character) for character in text)
+
+
+def _is_plain(character: str) -> bool:
+    return character.isprintable() and not _HAS_UNSEEN.match(character)
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    if number < 0x100:
+        return _SHORT.get(character, f"\\x{number:02x}")
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
