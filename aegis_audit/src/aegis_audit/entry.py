@@ -38,12 +38,31 @@ EVENT_TYPES: Final = frozenset(
     }
 )
 
+EVENT_KINDS: Final = frozenset(
+    {
+        "log_opened",
+        "segment_opened",
+        "recovered",
+        "entries_lost",
+        "gateway_started",
+        "gateway_stopped",
+        "policy_loaded",
+        "policy_rejected",
+        "definition_changed",
+        "protocol_violation",
+        "upstream_started",
+        "upstream_lost",
+        "credentials_registered",
+        "key_epoch",
+        "anchor_lagging",
+    }
+)
+"""The kinds of a `security_event` (audit-log §3)."""
+
 _HASH_PREFIX: Final = b'{"entry_hash":"'
 _BODY_START: Final = len(_HASH_PREFIX) + 64 + 2  # the 81 bytes before which no other key may sort
 _LEAF_PREFIX: Final = b"\x00{"
-_REQUIRED: Final = frozenset(
-    {"entry_hash", "event", "event_type", "prev_hash", "seq", "session_id", "timestamp", "v"}
-)
+_REQUIRED: Final = frozenset({"entry_hash", "event", "event_type", "prev_hash", "seq", "session_id", "timestamp", "v"})
 _KEYS: Final = (_REQUIRED, _REQUIRED | {"trace_id"})
 _HEX64: Final = re.compile(r"[0-9a-f]{64}")
 _HEX32: Final = re.compile(r"[0-9a-f]{32}")

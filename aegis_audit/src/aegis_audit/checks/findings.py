@@ -1,0 +1,38 @@
+"""Findings as they are collected: every one is counted, and no more than a bound of them is kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from aegis_audit.finding import Finding, FindingCode
+from aegis_audit.report import MAX_FINDINGS
+
+
+class Findings:
+    """The findings so far. Notes have a bound of their own, so that a flood of them hides no finding."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[FindingCode] = Counter()
+        self.findings: list[Finding] = []
+        self.notes: list[Finding] = []
+
+    def add(self, finding: Finding) -> None:
+        """Count a finding, and keep it if there is room."""
+        self.counts[finding.code] += 1
+        kept = self.notes if finding.code.is_note else self.findings
+        if len(kept) < MAX_FINDINGS:
+            kept.append(finding)
+
+    def merge(self, other: Findings) -> None:
+        """Add what another collection has counted and kept."""
+        self.counts.update(other.counts)
+        self.findings += other.findings[: MAX_FINDINGS - len(self.findings)]
+        self.notes += other.notes[: MAX_FINDINGS - len(self.notes)]
+
+    def in_order(self) -> tuple[Finding, ...]:
+        """Return what was kept: findings first, then notes, each in the order of their places."""
+        return (*sorted(self.findings, key=_order), *sorted(self.notes, key=_order))
+
+
+def _order(finding: Finding) -> tuple[str, int, str]:
+    return finding.place.path, finding.place.line or 0, finding.code.identifier

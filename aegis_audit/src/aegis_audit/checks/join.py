@@ -1,0 +1,121 @@
+"""All runs of all segments, put together by their content: numbers and links, never names and dates.
+
+Neighbours by number have to be linked; what no segment holds is missing; what several hold has to be equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from aegis_audit.checks.overlap import Likeness, compare
+from aegis_audit.checks.run import Run
+from aegis_audit.entry import ZERO_HASH
+from aegis_audit.finding import Finding, FindingCode, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The runs of one log in the order of their numbers."""
+
+    origin: str | None
+    runs: tuple[Run, ...]
+
+
+def split_by_log(segments: Sequence[Sequence[Run]]) -> list[Log]:
+    """Tell to which log each run belongs, and return the logs in the order of their origins.
+
+    A run says so itself, or is linked to one that does, or stands in one segment with it.
+    """
+    runs = sorted((run for segment in segments for run in segment), key=lambda run: (run.first_seq, run.last_seq))
+    _spread_along_links(runs)
+    for segment in segments:
+        _spread_within(segment)
+    origins = sorted({run.origin for run in runs if run.origin is not None})
+    if len(origins) == 1:
+        for run in runs:
+            run.origin = origins[0]
+    logs = [Log(origin, tuple(run for run in runs if run.origin == origin)) for origin in (*origins, None)]
+    return [log for log in logs if log.runs]
+
+
+def _spread_along_links(runs: Sequence[Run]) -> None:
+    ends: dict[tuple[int, str], str] = {}
+    for run in runs:
+        run.origin = run.origin or ends.get((run.first_seq, run.first_prev_hash))
+        if run.origin:
+            ends |= {(run.last_seq + 1, last_hash): run.origin for last_hash in run.last_hashes}
+    starts: dict[tuple[int, str], str] = {}
+    for run in reversed(runs):
+        follower = (starts.get((run.last_seq + 1, last_hash)) for last_hash in run.last_hashes)
+        run.origin = run.origin or next(filter(None, follower), None)
+        if run.origin and run.first_prev_hash != ZERO_HASH:
+            starts[run.first_seq, run.first_prev_hash] = run.origin
+
+
+def _spread_within(segment: Sequence[Run]) -> None:
+    for order in (segment, segment[::-1]):
+        origin: str | None = None
+        for run in order:
+            run.origin = origin = run.origin or origin
+
+
+def check_joints(log: Log, lost: Iterable[range]) -> Iterator[Finding]:
+    """Yield what is wrong between the runs of one log; `lost` are numbers that the writer has recorded as lost."""
+    widest = log.runs[0]
+    for run in log.runs[1:]:
+        if run.first_seq > widest.last_seq + 1:
+            yield from _check_gap(widest, run, lost)
+        elif run.first_seq == widest.last_seq + 1:
+            yield from _check_link(widest, run)
+        elif run.place.path != widest.place.path or run.is_replay or widest.is_replay:
+            yield from _check_overlap(widest, run)
+        if run.last_seq > widest.last_seq:
+            widest = run
+
+
+def _check_gap(before: Run, after: Run, lost: Iterable[range]) -> Iterator[Finding]:
+    if before.has_damage_after or after.has_damage_before:
+        return  # what is missing stands there, and cannot be read
+    for missing in _without(range(before.last_seq + 1, after.first_seq), lost):
+        place = Place(after.place.path, after.place.line, after.place.offset, missing.start)
+        expected = f"entries {missing.start} to {missing[-1]}"
+        found = f"entry {after.first_seq} next after entry {before.last_seq}"
+        yield Finding(FindingCode.MISSING_RANGE, place, expected, found)
+
+
+def _without(missing: range, lost: Iterable[range]) -> Iterator[range]:
+    """Yield what is left of a range without the ranges `lost`."""
+    start = missing.start
+    for known in sorted(lost, key=lambda known: known.start):
+        if known.stop <= start or known.start >= missing.stop:
+            continue
+        if known.start > start:
+            yield range(start, known.start)
+        start = known.stop
+    if start < missing.stop:
+        yield range(start, missing.stop)
+
+
+def _check_link(before: Run, after: Run) -> Iterator[Finding]:
+    if after.first_timestamp < before.last_timestamp:
+        expected = f"not before {before.last_timestamp}"
+        yield Finding(FindingCode.CLOCK_STEP, after.place, expected, after.first_timestamp)
+    if after.is_suspect or after.first_prev_hash in before.last_hashes:
+        return
+    yield Finding(FindingCode.BROKEN_LINK, after.place, f"prev_hash {before.last_hash}", after.first_prev_hash)
+
+
+def _check_overlap(widest: Run, run: Run) -> Iterator[Finding]:
+    likeness, at = compare(widest, run)
+    place = run.place
+    both = f"entries {run.first_seq} to {at}"
+    match likeness:
+        case Likeness.EQUAL:
+            yield Finding(FindingCode.OVERLAP, place, both, f"the same in {widest.place.path}")
+        case Likeness.UNEQUAL:
+            found = f"another one in {widest.place.path}"
+            yield Finding(FindingCode.EQUIVOCATION, Place(place.path, None, None, at), f"one entry {at}", found)
+        case Likeness.UNKNOWN:
+            found = f"a segment that cannot be read twice to compare it with {widest.place.path}"
+            yield Finding(FindingCode.UNREADABLE, place, both, found)

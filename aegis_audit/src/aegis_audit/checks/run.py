@@ -1,0 +1,116 @@
+"""A run: entries of one segment that follow each other without a gap.
+
+A whole segment is one run if nothing is wrong with it. What is between runs, in one segment or in several, is judged
+when all of them are known, because only then is it known what is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from aegis_audit.entry import Entry
+from aegis_audit.finding import Place
+
+OPENINGS: Final = frozenset({"log_opened", "segment_opened"})
+"""The kinds of entries that begin a segment."""
+
+MAX_KNOWN_HASHES: Final = 65_536
+"""Entries of an attested replay whose hashes are kept; the writer's tail of 8 MiB holds fewer."""
+
+MAX_RIVALS: Final = 8
+"""Entries with one and the same number of which the next entry may follow any."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Entries `first_seq` to `last_seq`; it grows while its segment is read.
+
+    After an entry that contradicts itself more than one number or hash may be the true one: `last_seqs` and
+    `last_hashes` hold all that the next entry may follow, the likeliest first.
+    """
+
+    place: Place
+    first_seq: int
+    first_prev_hash: str
+    first_timestamp: str
+    last_seqs: tuple[int, ...]
+    last_hashes: tuple[str, ...]
+    last_timestamp: str
+    entries: int = 1
+    origin: str | None = None
+    is_opening: bool = False
+    """It begins with the first entry of a segment."""
+    is_replay: bool = False
+    """A `segment_opened` announces that these entries are written here again."""
+    is_suspect: bool = False
+    """The first entry does not have the hash that it states, so that its link proves nothing."""
+    has_damage_before: bool = False
+    has_damage_after: bool = False
+    known_hashes: dict[int, str] = field(default_factory=dict[int, str])
+    """Of a replay: the hashes by number, because what is written twice has to be compared."""
+
+    @classmethod
+    def begin(cls, entry: Entry, place: Place) -> Run:
+        """Return the run that `entry` begins."""
+        is_sound = entry.computed_hash == entry.entry_hash
+        return cls(
+            place=place,
+            first_seq=entry.seq,
+            first_prev_hash=entry.prev_hash,
+            first_timestamp=entry.timestamp,
+            last_seqs=(entry.seq,),
+            last_hashes=_hashes(entry),
+            last_timestamp=entry.timestamp,
+            is_opening=entry.kind in OPENINGS and is_sound,
+            is_suspect=not is_sound,
+        )
+
+    @property
+    def last_seq(self) -> int:
+        """Return the number of the last entry."""
+        return self.last_seqs[0]
+
+    @property
+    def last_hash(self) -> str:
+        """Return the hash that the last entry states."""
+        return self.last_hashes[0]
+
+    def is_numbered_on(self, entry: Entry) -> bool:
+        """Tell whether `entry` has the next number."""
+        return entry.seq - 1 in self.last_seqs
+
+    def is_linked_to(self, entry: Entry) -> bool:
+        """Tell whether `entry` names the last entry as the one before it."""
+        return entry.prev_hash in self.last_hashes
+
+    def renumber(self, entry: Entry) -> None:
+        """Let `entry` say which number the first entry has, if that one contradicts itself and the link is right."""
+        if self.is_suspect and self.entries == 1 and self.is_linked_to(entry) and entry.seq:
+            self.first_seq = entry.seq - 1
+            self.last_seqs = (entry.seq - 1,)
+
+    def extend(self, entry: Entry) -> None:
+        """Let `entry` follow, whatever number it states: where the numbers disagree, the next entry decides."""
+        if self.is_numbered_on(entry):
+            self.last_seqs = (entry.seq,)
+        else:
+            self.last_seqs = (self.last_seq + 1, entry.seq)
+        self.last_hashes = _hashes(entry)
+        self.last_timestamp = entry.timestamp
+        self.entries += 1
+
+    def know(self, entry: Entry) -> None:
+        """Keep the hash of an entry of a replay."""
+        if self.is_replay and len(self.known_hashes) < MAX_KNOWN_HASHES:
+            self.known_hashes[entry.seq] = entry.entry_hash
+
+    def also_end_with(self, entry: Entry) -> None:
+        """Accept a second entry in the place of the last one."""
+        self.last_hashes = (*self.last_hashes[:MAX_RIVALS], *_hashes(entry))
+
+
+def _hashes(entry: Entry) -> tuple[str, ...]:
+    if entry.computed_hash == entry.entry_hash:
+        return (entry.entry_hash,)
+    return entry.entry_hash, entry.computed_hash

@@ -1,0 +1,273 @@
+"""One segment, read once from start to end in bounded memory: every check that needs no other segment.
+
+After whatever is wrong the scan goes on as the evidence allows: what one edit has damaged gives one finding, and
+everything behind it is judged again in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aegis_audit.checks.damage import Damage
+from aegis_audit.checks.findings import Findings
+from aegis_audit.checks.pairing import Pairing
+from aegis_audit.checks.run import OPENINGS, Run
+from aegis_audit.entry import EVENT_KINDS, EVENT_TYPES, MAX_LINE, ZERO_HASH, Entry
+from aegis_audit.errors import AbsentSegment, DamagedSegment, MalformedEntry, UnreadableSegment
+from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.segment import Block, Line, Segment
+
+MAX_RUNS: Final = 4096
+"""Runs of one segment that are kept until all are known; beyond that a gap is judged where it is."""
+
+MAX_SESSIONS: Final = 100_000
+
+
+@dataclass(slots=True)
+class Scan:
+    """What is known of one segment: its runs, in the order in which they stand there, and everything found so far."""
+
+    segment: Segment
+    findings: Findings
+    pairing: Pairing
+    entries: int = 0
+    size: int = 0
+    lines: int = 0
+    runs: list[Run] = field(default_factory=list[Run])
+    sessions: set[str] = field(default_factory=set[str])
+    lost: list[range] = field(default_factory=list[range])
+    """Numbers of entries that the writer has recorded as lost."""
+
+
+def scan(segment: Segment, progress: Callable[[int], None] = lambda _: None) -> Scan:
+    """Read one segment; `progress` is called with the bytes of each step."""
+    return _Scanner(segment, progress).read()
+
+
+class _Scanner:
+    def __init__(self, segment: Segment, progress: Callable[[int], None]) -> None:
+        self._result = Scan(segment, Findings(), Pairing(segment.path))
+        self._path = segment.path
+        self._progress = progress
+        self._damage = Damage(segment.path, self._result.findings)
+        self._run: Run | None = None
+        self._announced = range(0)
+        self._announcer: Run | None = None
+        self._is_anchored = False
+
+    def read(self) -> Scan:
+        try:
+            for block in self._result.segment.blocks():
+                self._take(block)
+        except AbsentSegment as exc:
+            self._add(FindingCode.NO_ENTRIES, Place(self._path), "a segment", exc.reason)
+        except UnreadableSegment as exc:
+            self._add(FindingCode.UNREADABLE, Place(self._path), "a readable segment", exc.reason)
+        except DamagedSegment as exc:
+            self._damage.add_end(exc, self._result.size)
+        if self._run and self._damage.is_open:
+            self._run.has_damage_after = True
+        self._damage.finish()
+        return self._result
+
+    def _take(self, block: Block | Line) -> None:
+        if isinstance(block, Line):
+            self._judge(block)
+            size = block.length
+        else:
+            for index in range(len(block.lines)):
+                self._judge(block.line(index))
+            size = sum(map(len, block.lines)) + len(block.lines)
+        self._result.size += size
+        self._progress(size)
+
+    def _judge(self, line: Line) -> None:
+        try:
+            entry = Entry.parse(_whole(line))
+        except MalformedEntry as exc:
+            self._damage.add(line, exc)
+            return
+        place = Place(self._path, line.number, line.offset, entry.seq)
+        self._result.entries += 1
+        if len(self._result.sessions) < MAX_SESSIONS:
+            self._result.sessions.add(entry.session_id)
+        self._check_hash(entry, place)
+        self._put(entry, place)
+        self._heed(entry, place)
+
+    def _check_hash(self, entry: Entry, place: Place) -> None:
+        if entry.computed_hash != entry.entry_hash:
+            self._add(FindingCode.HASH_MISMATCH, place, entry.computed_hash, entry.entry_hash)
+        elif (entry.seq == 0) != (entry.prev_hash == ZERO_HASH):
+            expected = "the zero hash as prev_hash" if entry.seq == 0 else "the hash of an entry as prev_hash"
+            self._add(FindingCode.FALSE_GENESIS, place, expected, entry.prev_hash)
+
+    # Where the entry stands.
+
+    def _put(self, entry: Entry, place: Place) -> None:
+        run = self._run = self._run_for(entry)
+        if run:
+            run.renumber(entry)
+        is_in_doubt = entry.computed_hash != entry.entry_hash
+        if run is None or self._is_replayed(entry):
+            self._begin(entry, place)
+        elif run.is_numbered_on(entry) and run.is_linked_to(entry):
+            self._extend(run, entry, place)
+        elif is_in_doubt and (run.is_numbered_on(entry) or run.is_linked_to(entry)):
+            self._extend(run, entry, place)  # the finding is there already: one edit is one finding
+        elif run.is_linked_to(entry):
+            self._add(FindingCode.BROKEN_LINK, place, f"entry {run.last_seq + 1}", f"entry {entry.seq}")
+            self._extend(run, entry, place)
+        elif entry.kind in OPENINGS and entry.entry_hash not in run.last_hashes:
+            self._begin(entry, place)  # files that were put together, in whatever order
+        elif entry.seq in run.last_seqs:
+            self._repeat(run, entry, place)
+        elif run.is_numbered_on(entry):
+            self._add(FindingCode.BROKEN_LINK, place, f"prev_hash {run.last_hash}", entry.prev_hash)
+            self._extend(run, entry, place)
+        else:
+            self._begin(entry, place)
+
+    def _run_for(self, entry: Entry) -> Run | None:
+        """Return the run that `entry` stands in or after: behind a replay the log goes on where it was announced."""
+        announcer = self._announcer
+        if announcer and announcer is not self._run and announcer.is_numbered_on(entry):
+            return announcer
+        return self._run
+
+    def _is_replayed(self, entry: Entry) -> bool:
+        run = self._run
+        return entry.seq in self._announced and not (run and run.is_replay and run.is_numbered_on(entry))
+
+    def _begin(self, entry: Entry, place: Place) -> None:
+        before = self._run
+        if before and len(self._result.runs) >= MAX_RUNS:
+            self._jump(before, entry, place)
+            return
+        self._run = run = Run.begin(entry, place)
+        run.is_replay = entry.seq in self._announced
+        run.know(entry)
+        if not run.is_replay:
+            self._announced, self._announcer = range(0), None
+            # Where a segment is here from its first byte on, all that its writer attests has to be here too.
+            self._is_anchored = run.is_opening
+        if self._damage.is_open:
+            run.has_damage_before = True
+            if before:
+                before.has_damage_after = True
+            self._damage.close(range(before.last_seq + 1 if before else entry.seq, entry.seq))
+        self._result.runs.append(run)
+
+    def _extend(self, run: Run, entry: Entry, place: Place) -> None:
+        self._damage.close(range(0))
+        if run is self._announcer:
+            self._announced, self._announcer = range(0), None
+        if entry.timestamp < run.last_timestamp:
+            self._add(FindingCode.CLOCK_STEP, place, f"not before {run.last_timestamp}", entry.timestamp)
+        run.extend(entry)
+        run.know(entry)
+
+    def _repeat(self, run: Run, entry: Entry, place: Place) -> None:
+        self._damage.close(range(0))
+        if entry.entry_hash in run.last_hashes:
+            self._add(FindingCode.DUPLICATED, place, f"entry {run.last_seq + 1}", f"entry {entry.seq} again")
+        else:
+            self._add(FindingCode.EQUIVOCATION, place, run.last_hash, entry.entry_hash)
+            run.also_end_with(entry)
+
+    def _jump(self, run: Run, entry: Entry, place: Place) -> None:
+        """Judge a gap at once: so many gaps are no history of a log whose pieces were merely put together."""
+        is_ahead = entry.seq > run.last_seq
+        code = FindingCode.MISSING_RANGE if is_ahead else FindingCode.REORDERED
+        self._add(code, place, f"entry {run.last_seq + 1}", f"entry {entry.seq}")
+        self._damage.close(range(0))
+        run.extend(entry)
+
+    # What the entry says.
+
+    def _heed(self, entry: Entry, place: Place) -> None:
+        if entry.event_type not in EVENT_TYPES:
+            self._add(FindingCode.UNKNOWN_EVENT, place, "a known event_type", repr(entry.event_type))
+        self._result.pairing.add(entry, place.line or 0)
+        match entry.kind:
+            case "log_opened" | "segment_opened":
+                self._heed_opening(entry, place)
+            case "recovered":
+                self._heed_recovery(entry, place)
+            case "entries_lost":
+                self._heed_loss(entry, place)
+            case None:
+                pass
+            case kind if kind not in EVENT_KINDS:
+                self._add(FindingCode.UNKNOWN_EVENT, place, "a known kind", repr(kind))
+            case _:
+                pass
+
+    def _heed_opening(self, entry: Entry, place: Place) -> None:
+        run, is_sound = self._run, entry.computed_hash == entry.entry_hash
+        if run is None or run.is_replay:
+            return
+        origin = entry.event.get("origin")
+        if is_sound and isinstance(origin, str):
+            run.origin = run.origin or origin
+        for name, own in (("first_seq", entry.seq), ("prev_hash", entry.prev_hash)):
+            if is_sound and entry.event.get(name, own) != own:
+                self._add(FindingCode.FALSE_ATTESTATION, place, f"{name} {own}", repr(entry.event[name])[:100])
+        if "replay" in entry.event:
+            self._heed_replay(entry, place, run)
+
+    def _heed_replay(self, entry: Entry, place: Place, run: Run) -> None:
+        announced = _range(entry.event["replay"], below=entry.seq)
+        if announced is None:
+            found = repr(entry.event["replay"])[:100]
+            self._add(FindingCode.FALSE_ATTESTATION, place, "a replay of earlier entries", found)
+            return
+        self._announced, self._announcer = announced, run
+
+    def _heed_recovery(self, entry: Entry, place: Place) -> None:
+        if self._run and self._run.is_replay:
+            return  # what it attests stands where it was written first
+        self._heed_loss(entry, place)
+        unmatched = self._damage.attest(entry.event)
+        if self._is_anchored and entry.computed_hash == entry.entry_hash:
+            for attestation in unmatched:
+                self._add(FindingCode.FALSE_ATTESTATION, place, f"the fragment {attestation}", "no such fragment")
+
+    def _heed_loss(self, entry: Entry, place: Place) -> None:
+        missing = _range(entry.event.get("missing"), below=entry.seq)
+        if missing is None and entry.kind == "recovered":
+            return
+        if missing is not None:
+            self._result.lost.append(missing)
+        count = entry.event.get("count")
+        found = f"entries {missing.start} to {missing[-1]}" if missing else f"{count!r:.40} entries"
+        self._add(FindingCode.ENTRIES_LOST, place, "every entry", f"{found} recorded as lost")
+
+    def _add(self, code: FindingCode, place: Place, expected: str, found: str) -> None:
+        self._result.findings.add(Finding(code, place, expected, found))
+
+
+def _whole(line: Line) -> bytes:
+    """Return the bytes of a line that is complete and not too long.
+
+    Raises:
+        MalformedEntry: it is not.
+    """
+    if line.is_whole:
+        return line.raw
+    if b"\x00" in line.raw:
+        raise MalformedEntry(FindingCode.NUL_BYTES, "an entry", "NUL bytes")
+    if line.is_overlong:
+        raise MalformedEntry(FindingCode.OVERLONG_LINE, f"at most {MAX_LINE} bytes", f"{line.length} bytes")
+    raise MalformedEntry(FindingCode.TORN_TAIL, "a line that ends in LF", "the end of the file")
+
+
+def _range(value: Any, *, below: int) -> range | None:
+    """Read `[a, b]`, both of them numbers of earlier entries."""
+    match value:
+        case [int() as first, int() as last] if 0 <= first <= last < below:
+            return range(first, last + 1)
+        case _:
+            return None
