@@ -1,0 +1,96 @@
+"""What looks like a credential: the forms that issuers give to theirs, and the places where secrets stand.
+
+Every pattern is a fixed prefix and a class of characters: the time to look through a text grows with its length alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+_FORMS: Final = (
+    r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}",  # Amazon access key ids
+    r"gh[oprsu]_[0-9A-Za-z]{16,}",
+    r"github_pat_[0-9A-Za-z_]{16,}",
+    r"gl(?:pat|dt|ptt|rt|cbt|soat|ft)-[\w-]{16,}",
+    r"xox[a-z]-[\w-]{8,}",
+    r"xapp-[\w-]{8,}",
+    r"(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{8,}",
+    r"whsec_[0-9A-Za-z+/=]{8,}",
+    r"sk-[\w-]{16,}",  # OpenAI, Anthropic and who followed them
+    r"AIza[\w-]{30,}",
+    r"ya29\.[\w-]{16,}",
+    r"GOCSPX-[\w-]{16,}",
+    r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*",  # a JWT, signed or encrypted
+    r"SG\.[\w-]{16,}\.[\w-]{16,}",
+    r"\b(?:SK|AC)[0-9a-f]{32}\b",
+    r"\b[0-9]{8,10}:[\w-]{35}\b",
+    r"npm_[0-9A-Za-z]{30,}",
+    r"pypi-[\w-]{16,}",
+    r"hf_[0-9A-Za-z]{20,}",
+    r"do[oprt]_v1_[0-9a-f]{32,}",
+    r"dckr_(?:pat|oat)_[\w-]{16,}",
+    r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}",
+    r"lin_(?:api|oauth)_[0-9A-Za-z]{16,}",
+    r"(?:ntn|secret)_[0-9A-Za-z]{32,}",
+    r"PMAK-[0-9a-f-]{24,}",
+    r"ATATT3[\w=-]{16,}",
+    r"hv[bs]\.[\w-]{16,}",
+    r"AGE-SECRET-KEY-1[0-9A-Z]{32,}",
+    r"xkeysib-[0-9a-f]{32,}",
+    r"key-[0-9a-f]{32}",
+    r"NRAK-[0-9A-Z]{16,}",
+    r"sq0(?:atp|csp)-[\w-]{16,}",
+    r"EAA[0-9A-Za-z]{32,}",
+    r"glsa_[0-9A-Za-z_]{32,}",
+    r"dapi[0-9a-f]{32}",
+    r"sbp_[0-9a-f]{32,}",
+    r"gsk_[0-9A-Za-z]{20,}",
+    r"r8_[0-9A-Za-z]{20,}",
+    r"tskey-[\w-]{16,}",
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----[^-]*(?:-----END [A-Z ]{0,40}-----)?",
+)
+_NAMES: Final = (
+    r"pass(?:word|wd|phrase|code)?|pwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key|shared[_-]?access"
+    r"[_-]?key|secret[_-]?access[_-]?key|client[_-]?secret|credentials?|auth|authorization|cookie|session[_-]?id|sig|signature"
+)
+_ISSUED: Final = re.compile("|".join(f"(?:{form})" for form in _FORMS))
+_AUTHORIZATION: Final = re.compile(r"(?i)\b(bearer|basic|token|digest)([ \t]{1,4})([\w.~+/=-]{6,})")
+_IN_URL: Final = re.compile(r"(://[^\s/@:]{0,256}:)([^\s/@]{1,256})(@)")
+_ASSIGNED: Final = re.compile(
+    rf"(?i)((?:{_NAMES})[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?)(?!(?:bearer|basic|token|digest)\s)([^\s\"'&;,]{{3,}})"
+)
+
+
+def replace(text: str, stand_in: Callable[[str], str]) -> str:
+    """Return the text with every credential in it replaced by what `stand_in` makes of it."""
+    text = _ISSUED.sub(lambda found: stand_in(found[0]), text)
+    text = _IN_URL.sub(lambda found: found[1] + _once(found[2], stand_in) + found[3], text)
+    text = _AUTHORIZATION.sub(lambda found: found[1] + found[2] + _once(found[3], stand_in), text)
+    return _ASSIGNED.sub(lambda found: found[1] + _once(found[2], stand_in), text)
+
+
+@lru_cache(maxsize=4096)
+def is_secret_name(name: str) -> bool:
+    """Tell whether a key names a secret, whatever its style: `api_key`, `apiKey`, `X-Api-Key`, `DB_PASSWORD`."""
+    words = [word.lower() for word in _WORDS.findall(name[:200])]
+    return any("".join(words[i:j]) in _SECRET_WORDS for i in range(len(words)) for j in range(i + 1, i + 4))
+
+
+def _once(text: str, stand_in: Callable[[str], str]) -> str:
+    return text if _STAND_IN.match(text) else stand_in(text)
+
+
+_STAND_IN: Final = re.compile(r"hmac-sha256:|\[redacted\]")
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_SECRET_WORDS: Final = frozenset(
+    {
+        *("password", "passwd", "passphrase", "passcode", "pass", "pwd", "pw", "pin", "otp", "totp"),
+        *("secret", "secrets", "token", "credential", "credentials", "cred", "creds", "cookie", "cookies"),
+        *("authorization", "auth", "bearer", "jwt", "dsn", "signature", "sig", "sid"),
+        *("apikey", "accesskey", "accountkey", "privatekey", "secretkey", "signingkey", "encryptionkey", "sshkey"),
+        *("masterkey", "sharedkey", "sharedaccesskey", "sessionid", "sessionkey", "connectionstring", "keypair"),
+    }
+)
