@@ -87,7 +87,7 @@ class Report:
             "entries": self.entries,
             "bytes": self.size,
             "counts": {code.identifier: count for code, count in sorted(self.counts.items(), key=_by_identifier)},
-            "findings": [_finding_json(finding) for finding in self.findings],
+            "findings": [finding_json(finding) for finding in self.findings],
             "findings_left_off": self.total - len(self.findings),
             "segments": [_segment_json(segment) for segment in self.segments],
             "logs": [_log_json(log) for log in self.logs],
@@ -98,7 +98,8 @@ def _by_identifier(item: tuple[FindingCode, int]) -> str:
     return item[0].identifier
 
 
-def _finding_json(finding: Finding) -> dict[str, Any]:
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """Return a finding as plain JSON values, `verdict` being "note" for one that leaves the verdict alone."""
     place = finding.place
     return {
         "id": finding.code.identifier,

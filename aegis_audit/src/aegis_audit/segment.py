@@ -87,14 +87,23 @@ class Segment:
 
     def lines(self) -> Iterator[Line]:
         """Yield every line in order; raises as `blocks` does."""
-        for block in self.blocks():
-            if isinstance(block, Line):
-                yield block
-                continue
-            offset = block.offset
-            for number, line in enumerate(block.lines, block.number):
-                yield Line(number, offset, line + b"\n", len(line) + 1)
-                offset += len(line) + 1
+        return _one_by_one(self.blocks())
+
+
+def lines_of(pieces: Iterator[bytes]) -> Iterator[Line]:
+    """Yield every line of plain bytes, none of the `pieces` longer than `MAX_LINE`; each line as soon as its LF is there."""
+    return _one_by_one(_cut(pieces))
+
+
+def _one_by_one(blocks: Iterator[Block | Line]) -> Iterator[Line]:
+    for block in blocks:
+        if isinstance(block, Line):
+            yield block
+            continue
+        offset = block.offset
+        for number, line in enumerate(block.lines, block.number):
+            yield Line(number, offset, line + b"\n", len(line) + 1)
+            offset += len(line) + 1
 
 
 def _cut(pieces: Iterator[bytes]) -> Iterator[Block | Line]:
@@ -134,18 +143,28 @@ def _read(path: str) -> Iterator[bytes]:
     if path == STANDARD_INPUT:
         yield from _read_stream()
         return
-    try:
-        descriptor = os.open(path, _OPEN_FLAGS)
-    except FileNotFoundError as exc:
-        raise AbsentSegment(path, "there is no such file") from exc
-    except (OSError, ValueError) as exc:
-        raise UnreadableSegment(path, getattr(exc, "strerror", None) or str(exc)) from exc
+    descriptor = open_file(path)
     try:
         yield from _read_file(path, descriptor)
     except OSError as exc:
         raise UnreadableSegment(path, exc.strerror or str(exc)) from exc
     finally:
         os.close(descriptor)
+
+
+def open_file(path: str) -> int:
+    """Return a descriptor of what is at `path`, to be read from; this never waits, whatever it is.
+
+    Raises:
+        AbsentSegment: there is nothing.
+        UnreadableSegment: it may not be read.
+    """
+    try:
+        return os.open(path, _OPEN_FLAGS)
+    except FileNotFoundError as exc:
+        raise AbsentSegment(path, "there is no such file") from exc
+    except (OSError, ValueError) as exc:
+        raise UnreadableSegment(path, getattr(exc, "strerror", None) or str(exc)) from exc
 
 
 def _read_stream() -> Iterator[bytes]:

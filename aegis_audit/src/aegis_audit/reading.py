@@ -1,0 +1,187 @@
+"""The entries of a log as a reader may rely on them: each intact on its own, the others counted and named.
+
+Nothing is dropped in silence. A line that is no entry, or does not have its hash, becomes a finding; a line that the
+writer has attested as torn is a note; an entry that a rotation left in two segments comes once. Whether the entries
+follow from each other is for `verify` to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Protocol
+
+from aegis_audit.checks.damage import Damage
+from aegis_audit.checks.findings import Findings
+from aegis_audit.checks.run import MAX_KNOWN_HASHES, OPENINGS
+from aegis_audit.entry import MAX_LINE, Entry
+from aegis_audit.errors import AbsentSegment, AuditError, DamagedSegment, MalformedEntry, UnreadableSegment
+from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.segment import Line, Segment
+from aegis_audit.verdict import Verdict, worst
+
+_LINES_LOOKED_AT: Final = 100
+"""Lines at the start of a segment among which its first intact entry is looked for."""
+
+
+class Source(Protocol):
+    """What lines are read from: a segment, or a live one that grows while it is read."""
+
+    @property
+    def path(self) -> str: ...
+    def lines(self) -> Iterator[Line]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An intact entry, and the line that it stands in."""
+
+    entry: Entry
+    line: Line
+
+
+class Reading:
+    """One pass over the lines of a log, and what is to be said of those that are no intact entries.
+
+    `entries` counts the intact ones, `repeated` those among them that stood in an earlier segment already.
+    """
+
+    def __init__(self) -> None:
+        self.entries = 0
+        self.repeated = 0
+        self._spoilt = 0
+        self._findings = Findings()
+        self._known: dict[str, int] = {}
+        self._stretch = 0
+
+    @property
+    def attested(self) -> int:
+        """Return how many torn lines the writer has attested."""
+        return self._findings.counts[FindingCode.ATTESTED_FRAGMENT]
+
+    @property
+    def damaged(self) -> int:
+        """Return how many lines are neither intact entries nor attested."""
+        return self._spoilt - self.attested
+
+    @property
+    def total(self) -> int:
+        """Return how many lines were read."""
+        return self.entries + self._spoilt
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what the findings amount to."""
+        return worst(code.verdict for code in self._findings.counts)
+
+    @property
+    def found(self) -> int:
+        """Return how many findings there are, kept or not, notes left out."""
+        return sum(count for code, count in self._findings.counts.items() if not code.is_note)
+
+    def findings(self) -> list[Finding]:
+        """Return the findings that were kept, notes left out."""
+        return [finding for finding in self._findings.kept() if not finding.code.is_note]
+
+    def read(self, sources: Iterable[Source]) -> Iterator[Found]:
+        """Yield the intact entries of `sources`, in their order."""
+        path = ""
+        for source in sources:
+            path = source.path
+            yield from self._read_one(source)
+        if not self.total and not self.found:
+            self._findings.add(Finding(FindingCode.NO_ENTRIES, Place(path), "entries", "none"))
+
+    def _read_one(self, source: Source) -> Iterator[Found]:
+        damage, self._stretch, end = Damage(source.path, self._findings), self._stretch + 1, 0
+        try:
+            for line in source.lines():
+                end = line.offset + line.length
+                if found := self._judge(line, source.path, damage):
+                    yield found
+        except AbsentSegment as exc:
+            self._findings.add(Finding(FindingCode.NO_ENTRIES, Place(exc.path), "a segment", exc.reason))
+        except UnreadableSegment as exc:
+            self._findings.add(Finding(FindingCode.UNREADABLE, Place(exc.path), "a readable segment", exc.reason))
+        except DamagedSegment as exc:
+            damage.add_end(exc, end)
+        finally:
+            damage.finish()
+
+    def _judge(self, line: Line, path: str, damage: Damage) -> Found | None:
+        try:
+            entry = parse(line)
+        except MalformedEntry as exc:
+            self._spoilt += 1
+            damage.add(line, exc)
+            return None
+        if entry.computed_hash != entry.entry_hash:
+            self._spoilt += 1
+            place = Place(path, line.number, line.offset, entry.seq)
+            self._findings.add(Finding(FindingCode.HASH_MISMATCH, place, entry.computed_hash, entry.entry_hash))
+            return None
+        self.entries += 1
+        if entry.kind == "recovered":
+            damage.attest(entry.event)
+        if self._is_repeated(entry):
+            self.repeated += 1
+            return None
+        return Found(entry, line)
+
+    def _is_repeated(self, entry: Entry) -> bool:
+        """Tell whether the entry stood in an earlier stretch; within one stretch a second one is no accident of rotation."""
+        if entry.kind in OPENINGS:
+            self._stretch += 1
+        if self._known.setdefault(entry.entry_hash, self._stretch) != self._stretch:
+            return True
+        if len(self._known) > MAX_KNOWN_HASHES:
+            del self._known[next(iter(self._known))]
+        return False
+
+
+def parse(line: Line) -> Entry:
+    """Return the entry that stands in `line`.
+
+    Raises:
+        MalformedEntry: there is none.
+    """
+    if line.is_whole:
+        return Entry.parse(line.raw)
+    if line.is_overlong:
+        raise MalformedEntry(FindingCode.OVERLONG_LINE, f"at most {MAX_LINE} bytes", f"{line.length} bytes")
+    raise MalformedEntry(FindingCode.TORN_TAIL, "a line that ends in LF", "the end of the file")
+
+
+def in_order(segments: Sequence[Segment]) -> list[Segment]:
+    """Return the segments in the order of their content: log by log, then by the number of the first entry.
+
+    Standard input comes last: it can be read only once, and so not be looked at first.
+    """
+    firsts = {segment: _first_entry(segment) for segment in segments if segment.can_be_read_again}
+    origins = {segment: _origin(first) for segment, first in firsts.items()}
+    # A segment that does not name its log, because it begins in the middle, belongs to the only one there is.
+    has_one_log = len(set(origins.values()) - {""}) < 2
+
+    def place(segment: Segment) -> tuple[bool, str, int]:
+        first = firsts.get(segment)
+        return segment not in firsts, "" if has_one_log else origins.get(segment, ""), first.seq if first else -1
+
+    return sorted(segments, key=place)
+
+
+def _first_entry(segment: Segment) -> Entry | None:
+    try:
+        for line in islice(segment.lines(), _LINES_LOOKED_AT):
+            try:
+                return parse(line)
+            except MalformedEntry:
+                continue
+    except AuditError:
+        pass  # reading it in earnest says what is wrong
+    return None
+
+
+def _origin(first: Entry | None) -> str:
+    origin = first.event.get("origin") if first and first.kind in OPENINGS else None
+    return origin if isinstance(origin, str) else ""
