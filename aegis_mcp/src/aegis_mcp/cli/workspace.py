@@ -1,0 +1,24 @@
+"""`aegis-mcp workspace`: the embedded server by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from aegis_mcp import settings
+from aegis_mcp.cli.options import workspace_option
+
+
+@click.command()
+@workspace_option
+def workspace(workspace: Path | None) -> None:
+    """Serve the embedded workspace server itself, without the gateway.
+
+    The gateway starts this when the policy names no upstream. By itself nothing is judged and nothing recorded.
+
+    Example: aegis-mcp workspace --workspace ~/notes
+    """
+    from aegis_mcp.workspace import serve  # noqa: PLC0415 - the SDK takes half a second to import
+
+    serve((workspace or settings.default_workspace()).expanduser().absolute())
