@@ -15,7 +15,7 @@ from aegis_audit.entry import Entry
 from aegis_audit.errors import UnusableQuery
 
 TIME_FORMS: Final = (
-    "2026-11-24, 2026-11-24T03:31:51Z, 2026-11-24T04:31:51.5+01:00, or a while ago: 90s, 15m, 2h, 3d, 1w"
+    "2026-11-24, 2026-11-24T03:31:51Z, 2026-11-24T04:31:51+01:00, or time ago as in 90s, 15m, 2h, 3d, 1w"
 )
 """The accepted forms of a time, for help and errors."""
 
@@ -64,7 +64,7 @@ def _is_any(value: object, globs: tuple[str, ...]) -> bool:
 
 
 def parse_time(text: str, now: datetime) -> str:
-    """Return a timestamp as entries have it for a time of day, a date, or a while before `now`; UTC where no zone is named.
+    """Return the timestamp, as entries have it, of a moment or of a while before `now`; UTC where no zone is named.
 
     Raises:
         UnusableQuery: the text is none of these.

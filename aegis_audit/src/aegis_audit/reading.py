@@ -130,7 +130,7 @@ class Reading:
         return Found(entry, line)
 
     def _is_repeated(self, entry: Entry) -> bool:
-        """Tell whether the entry stood in an earlier stretch; within one stretch a second one is no accident of rotation."""
+        """Tell whether the entry stood in an earlier stretch: within one, no rotation makes a second one."""
         if entry.kind in OPENINGS:
             self._stretch += 1
         if self._known.setdefault(entry.entry_hash, self._stretch) != self._stretch:

@@ -50,7 +50,7 @@ def name_of(event: dict[str, Any]) -> str:
 
 
 def text_of(value: object) -> str:
-    """Return a member of an event as text: strings as they are, what the writer left out by its reason, the rest as JSON."""
+    """Return a member of an event as text: a string as it is, what was left out by its reason, the rest as JSON."""
     match value:
         case None:
             return NOTHING

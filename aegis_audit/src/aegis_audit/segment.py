@@ -91,7 +91,7 @@ class Segment:
 
 
 def lines_of(pieces: Iterator[bytes]) -> Iterator[Line]:
-    """Yield every line of plain bytes, none of the `pieces` longer than `MAX_LINE`; each line as soon as its LF is there."""
+    """Yield the lines of plain bytes, each as soon as its LF is there; no piece is longer than `MAX_LINE`."""
     return _one_by_one(_cut(pieces))
 
 

@@ -26,8 +26,8 @@ OTHER: Final = "(other)"
 """The name under which a full table counts."""
 
 _MAX_NAME: Final = 512
-_BITS: Final = 5
-"""A duration is known by its highest bit and this many behind it: to within 1/64 of itself."""
+_BITS: Final = 4
+"""A duration is known by its highest bit and this many behind it: to within 1/32 of itself."""
 
 
 class Tally:
@@ -70,7 +70,7 @@ class Durations:
 
     @property
     def median(self) -> int | None:
-        """Return the median, of an even number the lower one, to within 1/64 of it; None if there is none."""
+        """Return the median, of an even number the lower one, to within 1/32 of it; None if there is none."""
         left = (self.count + 1) // 2
         for step, count in sorted(self._steps.items()):
             left -= count
