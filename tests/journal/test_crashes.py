@@ -13,11 +13,13 @@ from aegis_audit import chain
 from aegis_audit.chain import Head
 from support.journals import append, draft, entries, is_strict_chain, journal, kinds, log_of, numbers
 
+TIME = "2026-11-24T03:31:51.123456Z"
+
 
 def _line_after(log: Path, number: int) -> bytes:
     """Return the line that would come next in a log."""
     last = entries(log)[-1]
-    line, _ = chain.append(Head(last.seq, last.entry_hash), draft(number))
+    line, _ = chain.append(Head(last.seq, last.entry_hash), draft(number), TIME)
     return line
 
 
@@ -69,7 +71,7 @@ def test_whole_entries_beyond_the_head_are_taken_over(tmp_path: Path) -> None:
 def test_an_entry_that_does_not_follow_is_neither_taken_over_nor_attested(tmp_path: Path) -> None:
     writer, log = journal(tmp_path), log_of(tmp_path)
     append(writer, 1)
-    forged, _ = chain.append(Head(7, "7" * 64), draft(2))
+    forged, _ = chain.append(Head(7, "7" * 64), draft(2), TIME)
     with log.open("ab") as stream:
         stream.write(forged)
     append(writer, 3)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 from aegis_audit import canonical
 from aegis_audit.entry import Draft, Entry
-from aegis_mcp.audit.clock import Clock
 from aegis_mcp.audit.journal import Journal
 
 SESSION: Final = "5" * 32
@@ -28,7 +26,7 @@ def log_of(directory: Path) -> Path:
 def draft(number: int, size: int = 0) -> Draft:
     """Return an entry that carries a number, and so many bytes of bulk."""
     event = canonical.encode({"bulk": "x" * size, "number": number})
-    return Draft("tool_invocation", event, Clock(time.time_ns).timestamp(), SESSION, "1" * 32)
+    return Draft("tool_invocation", event, SESSION, "1" * 32)
 
 
 def append(journal: Journal, *numbers: int, size: int = 0) -> None:

@@ -30,8 +30,8 @@ class LogBuilder:
         """Append one entry, a millisecond after the one before."""
         self.now += timedelta(milliseconds=1)
         timestamp = self.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        draft = Draft(event_type, canonical.encode(event), timestamp, self.session_id, trace_id)
-        line, self.head = chain.append(self.head, draft)
+        draft = Draft(event_type, canonical.encode(event), self.session_id, trace_id)
+        line, self.head = chain.append(self.head, draft, timestamp)
         self.lines.append(line)
         return line
 

@@ -25,13 +25,13 @@ GENESIS: Final = Head(-1, ZERO_HASH)
 """The head of a log without entries."""
 
 
-def append(head: Head, draft: Draft) -> tuple[bytes, Head]:
+def append(head: Head, draft: Draft, timestamp: str) -> tuple[bytes, Head]:
     """Return the line that follows `head`, LF included, and the head after it.
 
     Raises:
         UnencodableValue: the entry does not fit in a line.
     """
-    line, entry_hash = seal(draft, head.seq + 1, head.entry_hash)
+    line, entry_hash = seal(draft, timestamp, head.seq + 1, head.entry_hash)
     return line, Head(head.seq + 1, entry_hash)
 
 

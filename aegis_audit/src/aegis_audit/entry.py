@@ -131,17 +131,16 @@ _CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OP
 class Draft:
     """What an entry is to say, before its place in the chain is known.
 
-    `event` is the canonical JSON of the event; `timestamp`, `session_id` and `trace_id` are as in the line.
+    `event` is the canonical JSON of the event; `session_id` and `trace_id` are as in the line.
     """
 
     event_type: str
     event: bytes
-    timestamp: str
     session_id: str
     trace_id: str | None = None
 
 
-def seal(draft: Draft, seq: int, prev_hash: str) -> tuple[bytes, str]:
+def seal(draft: Draft, timestamp: str, seq: int, prev_hash: str) -> tuple[bytes, str]:
     """Return the line of `draft` at its place in the chain, LF included, and its `entry_hash`.
 
     Every field but the event is ASCII of a known form, so that putting them side by side in order of their
@@ -153,7 +152,7 @@ def seal(draft: Draft, seq: int, prev_hash: str) -> tuple[bytes, str]:
     trace = "" if draft.trace_id is None else f',"trace_id":"{draft.trace_id}"'
     rest = (
         f',"event_type":"{draft.event_type}","prev_hash":"{prev_hash}","seq":{seq},'
-        f'"session_id":"{draft.session_id}","timestamp":"{draft.timestamp}"{trace},"v":{VERSION}}}'
+        f'"session_id":"{draft.session_id}","timestamp":"{timestamp}"{trace},"v":{VERSION}}}'
     )
     body = b'"event":' + draft.event + rest.encode("ascii")
     entry_hash = hashlib.sha256(_LEAF_PREFIX + body).hexdigest()

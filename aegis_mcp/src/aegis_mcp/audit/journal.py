@@ -59,9 +59,11 @@ class Journal:
 
     def _write(self, mark: Mark, drafts: Sequence[Draft], *, is_synced: bool = True, before: bytes = b"") -> Mark:
         """Append entries after `mark`, with the bytes `before` in front of them, and store the new mark."""
+        # Under the lock, so that the times of all gateways that share the log are in the order of its entries.
+        timestamp = self._clock.timestamp()
         lines, head = [before], mark.head
         for draft in drafts:
-            line, head = chain.append(head, draft)
+            line, head = chain.append(head, draft, timestamp)
             lines.append(line)
         return self._storage.store(self._storage.append(mark, b"".join(lines), head, is_synced=is_synced))
 
@@ -139,7 +141,7 @@ class Journal:
         return self._write(mark, [self._event(event)], before=b"" if is_ended else b"\n")
 
     def _event(self, event: Mapping[str, object]) -> Draft:
-        return Draft("security_event", canonical.encode(event), self._clock.timestamp(), self._session_id)
+        return Draft("security_event", canonical.encode(event), self._session_id)
 
 
 def _host_name() -> str:

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from aegis_audit import canonical
 from aegis_audit.entry import Draft
-from aegis_mcp.audit.clock import Clock
 from aegis_mcp.decision import Decision, Request
 from aegis_mcp.throttle import Throttle
 
@@ -93,7 +92,6 @@ class Recordkeeper:
         self._policy_sha256 = policy_sha256
         self._redact = redact
         self._scrub = scrub
-        self._clock = Clock()
         self._violations = Throttle(burst=20, per_second=1, clock=time.monotonic_ns)
 
     def intent(self, asked: Asked, decision: Decision) -> Draft:
@@ -171,7 +169,7 @@ class Recordkeeper:
         return value
 
     def _draft(self, kind: str, event: dict[str, Any], trace_id: str | None = None) -> Draft:
-        return Draft(kind, canonical.encode(event), self._clock.timestamp(), self.session_id, trace_id)
+        return Draft(kind, canonical.encode(event), self.session_id, trace_id)
 
 
 def event_type(request: Request) -> str:
