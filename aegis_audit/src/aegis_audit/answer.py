@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from aegis_audit.entry import Entry
 from aegis_audit.reading import Found
@@ -15,6 +16,9 @@ from aegis_audit.row import name_of, text_of
 
 MAX_OPEN: Final = 32_768
 """Intents that are remembered while their outcome has not come; beyond that the oldest is only counted."""
+
+MAX_NAMED: Final = 100
+"""Unanswered intents that an output names one by one."""
 
 HOLD: Final = 4 << 20
 """Bytes of lines that `settle` holds back until it is known whether the first of them is answered."""
@@ -47,6 +51,14 @@ class Unanswered:
     def count(self) -> int:
         """Return how many there are; more than `MAX_OPEN` at once make it an upper bound."""
         return len(self.intents) + self._given_up
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the number and the first intents as plain JSON values."""
+        return {"count": self.count, "first": [intent._asdict() for intent in self.first()]}
+
+    def first(self) -> list[Intent]:
+        """Return the first intents, at most `MAX_NAMED`."""
+        return list(islice(self.intents.values(), MAX_NAMED))
 
     def take(self, entry: Entry) -> None:
         """Take the phase of an entry into account."""

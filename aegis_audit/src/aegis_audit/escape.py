@@ -15,6 +15,7 @@ from typing import Final
 # that print as nothing.
 _UNSEEN: Final = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef\u2800"
 _HAS_UNSEEN: Final = re.compile(f"[{_UNSEEN}]")
+_BEYOND_ASCII: Final = re.compile(r"[^ -~\n]")
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -31,6 +32,19 @@ def defuse(text: str) -> str:
     if text.isprintable() and not _HAS_UNSEEN.search(text):
         return text
     return "".join(character if _is_plain(character) else _code(character) for character in text)
+
+
+def escape_json(text: str) -> str:
+    r"""Return JSON text with every character beyond printable ASCII as `\uNNNN`: the same value, and harmless.
+
+    Such characters stand in JSON in strings alone, so that all else stays as it is. Line ends stay too.
+    """
+    return _BEYOND_ASCII.sub(_json_code, text)
+
+
+def _json_code(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def _is_plain(character: str) -> bool:

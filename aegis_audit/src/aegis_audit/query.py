@@ -14,9 +14,7 @@ from typing import Final
 from aegis_audit.entry import Entry
 from aegis_audit.errors import UnusableQuery
 
-TIME_FORMS: Final = (
-    "2026-11-24, 2026-11-24T03:31:51Z, 2026-11-24T04:31:51+01:00, or time ago as in 90s, 15m, 2h, 3d, 1w"
-)
+TIME_FORMS: Final = "2026-11-24, 2026-11-24T03:31:51Z, 2026-11-24T04:31:51+01:00, or ago: 90s, 15m, 2h, 3d, 1w"
 """The accepted forms of a time, for help and errors."""
 
 _RELATIVE: Final = re.compile(r"([0-9]{1,9})([smhdw])")

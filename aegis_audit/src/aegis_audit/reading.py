@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from aegis_audit.checks.damage import Damage
 from aegis_audit.checks.findings import Findings
@@ -18,6 +18,7 @@ from aegis_audit.checks.run import MAX_KNOWN_HASHES, OPENINGS
 from aegis_audit.entry import MAX_LINE, Entry
 from aegis_audit.errors import AbsentSegment, AuditError, DamagedSegment, MalformedEntry, UnreadableSegment
 from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.report import finding_json
 from aegis_audit.segment import Line, Segment
 from aegis_audit.verdict import Verdict, worst
 
@@ -83,6 +84,19 @@ class Reading:
     def findings(self) -> list[Finding]:
         """Return the findings that were kept, notes left out."""
         return [finding for finding in self._findings.kept() if not finding.code.is_note]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the account of the lines as plain JSON values."""
+        findings = self.findings()
+        return {
+            "repeated": self.repeated,
+            "attested": self.attested,
+            "damaged": self.damaged,
+            "total": self.total,
+            "findings": [finding_json(finding) for finding in findings],
+            "findings_left_off": self.found - len(findings),
+            "exit_code": self.verdict.exit_code,
+        }
 
     def read(self, sources: Iterable[Source]) -> Iterator[Found]:
         """Yield the intact entries of `sources`, in their order."""

@@ -101,6 +101,18 @@ class Tool:
     denied: int = 0
     durations: Durations = field(default_factory=Durations)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as plain JSON values; `p50_us` is an estimate to within 1/32, `max_us` is exact."""
+        return {
+            "server": self.server,
+            "tool": self.name,
+            "requests": self.requests,
+            "denied": self.denied,
+            "answered": self.durations.count,
+            "p50_us": self.durations.median,
+            "max_us": self.durations.maximum if self.durations.count else None,
+        }
+
 
 class Summary:
     """The counts of a log; a request counts once, by its intent or its denial."""
@@ -132,6 +144,26 @@ class Summary:
     def denials(self) -> list[tuple[str, Denials]]:
         """Return the rules that denied, the busiest first."""
         return sorted(self._denials.items(), key=lambda item: (-item[1].count, item[0]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as plain JSON values."""
+        return {
+            "entries": self.entries,
+            "sessions": self.sessions,
+            "first_time": self.first_time,
+            "last_time": self.last_time,
+            "types": dict(self.types.ranked()),
+            "kinds": dict(self.kinds.ranked()),
+            "decisions": dict(self.decisions.ranked()),
+            "statuses": dict(self.statuses.ranked()),
+            "servers": dict(self.servers.ranked()),
+            "tools": [tool.to_json() for tool in self.tools()],
+            "denials": [
+                {"rule": rule, "count": denials.count, "reasons": dict(denials.reasons.ranked())}
+                for rule, denials in self.denials()
+            ],
+            "unanswered": self.unanswered.to_json(),
+        }
 
     def add(self, entry: Entry) -> None:
         """Count one entry."""

@@ -73,7 +73,7 @@ def _starts(logs: Sequence[Log], *, from_genesis: bool) -> Iterator[Finding]:
 def _report(scans: Sequence[Scan], logs: Sequence[Log], found: Findings) -> Report:
     return Report(
         verdict=worst(code.verdict for code in found.counts),
-        findings=found.in_order(),
+        findings=found.kept(),
         counts=dict(found.counts),
         entries=sum(one.entries for one in scans),
         size=sum(one.size for one in scans),

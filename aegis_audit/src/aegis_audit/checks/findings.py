@@ -29,7 +29,7 @@ class Findings:
         self.findings += other.findings[: MAX_FINDINGS - len(self.findings)]
         self.notes += other.notes[: MAX_FINDINGS - len(self.notes)]
 
-    def in_order(self) -> tuple[Finding, ...]:
+    def kept(self) -> tuple[Finding, ...]:
         """Return what was kept: findings first, then notes, each in the order of their places."""
         return (*sorted(self.findings, key=_order), *sorted(self.notes, key=_order))
 

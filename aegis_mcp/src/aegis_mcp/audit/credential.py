@@ -56,6 +56,8 @@ _NAMES: Final = (
     r"pass(?:word|wd|phrase|code)?|pwd|secret|token|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key|shared[_-]?access"
     r"[_-]?key|secret[_-]?access[_-]?key|client[_-]?secret|credentials?|auth|authorization|cookie|session[_-]?id|sig|signature"
 )
+# Every credential has one of these; most text has none of them, and one pass over one class of characters says so.
+_WORTH_A_LOOK: Final = re.compile(r"[\w.-]{12}|[=:@]|-----|(?i:bearer|basic|token|digest)")
 _ISSUED: Final = re.compile("|".join(f"(?:{form})" for form in _FORMS))
 _AUTHORIZATION: Final = re.compile(r"(?i)\b(bearer|basic|token|digest)([ \t]{1,4})([\w.~+/=-]{6,})")
 _IN_URL: Final = re.compile(r"(://[^\s/@:]{0,256}:)([^\s/@]{1,256})(@)")
@@ -66,6 +68,8 @@ _ASSIGNED: Final = re.compile(
 
 def replace(text: str, stand_in: Callable[[str], str]) -> str:
     """Return the text with every credential in it replaced by what `stand_in` makes of it."""
+    if not _WORTH_A_LOOK.search(text):
+        return text
     text = _ISSUED.sub(lambda found: stand_in(found[0]), text)
     text = _IN_URL.sub(lambda found: found[1] + _once(found[2], stand_in) + found[3], text)
     text = _AUTHORIZATION.sub(lambda found: found[1] + found[2] + _once(found[3], stand_in), text)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
 from aegis_audit import canonical
@@ -91,7 +92,7 @@ class Recordkeeper:
         self.session_id = os.urandom(16).hex()
         self._policy_sha256 = policy_sha256
         self._redact = redact
-        self._scrub = scrub
+        self._scrub = lru_cache(maxsize=1024)(scrub)  # the same few names come again and again
         self._violations = Throttle(burst=20, per_second=1, clock=time.monotonic_ns)
 
     def intent(self, asked: Asked, decision: Decision) -> Draft:
