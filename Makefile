@@ -1,7 +1,7 @@
 # Needs python3 (3.11 or newer) and make, nothing else. Everything is installed into .venv and .cache.
 
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 SETUP := .venv/.setup
 NODE := .cache/node/.setup
 
