@@ -1,0 +1,105 @@
+"""The drawing of the house: which module may import which, and which third-party library enters where."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+SOURCES: Final = {
+    "aegis_audit": ROOT / "aegis_audit" / "src" / "aegis_audit",
+    "aegis_mcp": ROOT / "aegis_mcp" / "src" / "aegis_mcp",
+}
+
+# A module imports only from lines above its own.
+LAYERS: Final = {
+    "aegis_audit": (
+        ("escape", "verdict"),
+        ("finding",),
+        ("errors", "report"),
+        ("canonical", "expand", "checks/findings"),
+        ("entry",),
+        ("chain", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
+        ("archive", "follow", "checks/damage", "checks/overlap"),
+        ("reading", "checks/join", "checks/order", "checks/scan"),
+        ("answer", "verify"),
+        ("listing", "summary"),
+        ("render",),
+        ("cli/*",),
+        ("cli",),
+        ("__main__",),
+    ),
+    "aegis_mcp": (
+        ("errors", "decision", "method", "settings", "stdio", "throttle"),
+        ("frame", "policy/model", "audit/clock", "audit/credential", "audit/survey"),
+        ("wire", "policy/matching", "policy/loader", "audit/redaction", "audit/storage", "audit/record"),
+        ("policy/evaluation", "audit/journal", "upstream/catalog", "upstream/environment", "upstream/guardian"),
+        ("audit/recorder", "upstream/process", "identity", "lane"),
+        ("enforcement",),
+        ("relay",),
+        ("gateway", "workspace", "demo"),
+        ("cli/options",),
+        ("cli/serving",),
+        ("cli/*",),
+        ("cli",),
+        ("__main__",),
+    ),
+}
+
+# Only the gate sees policy, audit and upstream; they never see each other.
+SIBLINGS: Final = ("policy", "audit", "upstream")
+
+# Where a third-party library enters, so that it could be exchanged in one place.
+IMPORTERS: Final = {
+    "aegis_audit": {
+        "click": ("cli", "cli/*", "__main__"),
+        "cryptography": (),
+        "orjson": ("canonical", "entry"),
+        "rfc8785": ("canonical",),
+        "rich": ("render",),
+        "zstandard": ("expand",),
+    },
+    "aegis_mcp": {
+        "click": ("cli", "cli/*", "__main__"),
+        "mcp": ("workspace", "demo"),
+        "mcp_types": ("workspace", "demo"),
+        "platformdirs": ("settings",),
+        "uvloop": ("cli/serving",),
+        "yaml": ("policy/loader",),
+    },
+}
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Return the modules of a package by their name in the drawing; the packages themselves are named by their folder."""
+    source = SOURCES[package]
+    found: dict[str, Path] = {}
+    for path in source.rglob("*.py"):
+        name = path.relative_to(source).with_suffix("").as_posix().removesuffix("/__init__")
+        if name != "__init__":
+            found[name] = path
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield what a module imports, with its full name; what is imported for types alone counts like the rest."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer(package: str, module: str) -> int | None:
+    """Return the line of the drawing on which a module stands, None if it is not drawn."""
+    folder = module.rpartition("/")[0]
+    for number, names in enumerate(LAYERS[package]):
+        if module in names:
+            return number
+    for number, names in enumerate(LAYERS[package]):
+        if folder and f"{folder}/*" in names:
+            return number
+    return None
