@@ -17,6 +17,7 @@ from aegis_mcp.cli import cli as gateway_cli
 from support.house import ROOT
 
 DOCS = ROOT / "docs"
+PAGES = sorted(path.relative_to(ROOT) for path in [*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
 
 
 def _read(name: str) -> str:
@@ -53,9 +54,8 @@ def test_every_command_and_option_is_documented(name: str, command: click.Comman
     text = _read("reference/cli.md")
     assert re.search(rf"^## `{re.escape(name)}\b", text, re.MULTILINE)
     section = re.split(rf"^## `{re.escape(name)}[` ].*$", text, flags=re.MULTILINE)[1].partition("\n## ")[0]
-    options = [
-        option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts
-    ]
+    parameters = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    options = [option for parameter in parameters for option in parameter.opts]
     assert [option for option in options if f"`{option}" not in section] == []
 
 
@@ -75,10 +75,8 @@ def test_every_dependency_has_its_reason(package: str) -> None:
     assert [name for name in names if f"| `{name}` |" not in text] == []
 
 
-@pytest.mark.parametrize(
-    "page", sorted(path.relative_to(ROOT) for path in [*DOCS.rglob("*.md"), ROOT / "README.md"]), ids=str
-)
-def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=str)
+ test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
     local = [target for target in targets if target and "://" not in target]

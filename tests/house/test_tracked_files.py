@@ -12,9 +12,7 @@ import pytest
 from support.house import ROOT
 
 _BINARY = {".png", ".gz", ".xz", ".bz2", ".zst"}
-_INDEX = re.compile(
-    r"--(?:extra-)?index-url|\"resolved\"\s*:|registry\s*=\s*\"?http|pypi\.org/simple|files\.pythonhosted"
-)
+_INDEX = re.compile(r"--(?:extra-)?index-url[ =]|\"resolved\"\s*:|registry\s*=\s*\"?http|https?://[^\s\"]+/simple\b")
 _MACHINE = re.compile(r"(?<![\w.~/-])/(?:work|root|farm)/")
 _OTHERS = re.compile(r"(?<![\w./@-])aegis-(?:mcp|audit)(?=\s*(?:[=<>~!]=|[<>]))")
 _INSTALLS = re.compile(r"(?:pip|uv|uvx|pipx)\s+(?:\S+\s+)*?(?:install|add|run)\s+[^\n`]*")

@@ -73,7 +73,7 @@ IMPORTERS: Final = {
 
 
 def modules(package: str) -> dict[str, Path]:
-    """Return the modules of a package by their name in the drawing; the packages themselves are named by their folder."""
+    """Return the modules of a package by their name in the drawing; a package is named by its folder."""
     source = SOURCES[package]
     found: dict[str, Path] = {}
     for path in source.rglob("*.py"):
