@@ -33,12 +33,12 @@ class Query:
     and `until` are timestamps as entries have them, the first included and the last not.
     """
 
-    types: frozenset[str] = frozenset()
+    types: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     decision: str | None = None
-    session: str = ""
-    trace: str = ""
+    session: str | None = None
+    trace: str | None = None
     since: str | None = None
     until: str | None = None
 
@@ -49,8 +49,8 @@ class Query:
             and (not self.servers or _is_any(entry.event.get("server"), self.servers))
             and (not self.tools or _is_any(entry.event.get("tool"), self.tools))
             and (self.decision is None or entry.event.get("decision") == self.decision)
-            and entry.session_id.startswith(self.session)
-            and (entry.trace_id or "").startswith(self.trace)
+            and (self.session is None or entry.session_id.startswith(self.session))
+            and (self.trace is None or (entry.trace_id or "").startswith(self.trace))
             # Timestamps of one form and one zone are ordered as text is.
             and (self.since is None or entry.timestamp >= self.since)
             and (self.until is None or entry.timestamp < self.until)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aegis_audit.answer import Unanswered
 from aegis_audit.entry import Entry
-from aegis_audit.row import text_of
+from aegis_audit.row import NOTHING, text_of
 
 MAX_NAMES: Final = 1000
 """Distinct names that one table counts one by one."""
@@ -31,41 +31,39 @@ _BITS: Final = 4
 
 
 class Tally:
-    """Counts by name, of which `capacity` are told apart; names are cut to 512 characters."""
+    """Counts by name: `capacity` names are told apart, the rest is `OTHER`; names are cut to 512 characters."""
 
     def __init__(self, capacity: int = MAX_NAMES) -> None:
         self._counts: Counter[str] = Counter()
         self._capacity = capacity
-        self._other = 0
 
     def add(self, value: object) -> None:
         """Count a member of an event, unless it is absent."""
         if value is None:
             return
         name = _name(value)
-        if name in self._counts or len(self._counts) < self._capacity:
-            self._counts[name] += 1
-        else:
-            self._other += 1
+        is_known = name in self._counts or len(self._counts) < self._capacity
+        self._counts[name if is_known else OTHER] += 1
 
     def ranked(self) -> list[tuple[str, int]]:
-        """Return the names and their counts, the highest count first, and last what found no room."""
-        ranked = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
-        return [*ranked, (OTHER, self._other)] if self._other else ranked
+        """Return the names and their counts, the highest count first."""
+        return sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 class Durations:
-    """Durations in microseconds: their number and maximum exactly, their median nearly."""
+    """Durations in microseconds: their number and extremes exactly, their median nearly."""
 
     def __init__(self) -> None:
         self.count = 0
         self.maximum = 0
+        self._minimum: int | None = None
         self._steps: Counter[int] = Counter()
 
     def add(self, microseconds: int) -> None:
         """Count one duration."""
         self.count += 1
         self.maximum = max(self.maximum, microseconds)
+        self._minimum = microseconds if self._minimum is None else min(self._minimum, microseconds)
         self._steps[microseconds & -_width(microseconds)] += 1
 
     @property
@@ -75,7 +73,7 @@ class Durations:
         for step, count in sorted(self._steps.items()):
             left -= count
             if left <= 0:
-                return min(step + _width(step) // 2, self.maximum)
+                return max(self._minimum or 0, min(step + _width(step) // 2, self.maximum))
         return None
 
 
@@ -203,7 +201,7 @@ class Summary:
         rule = _name(event.get("rule"))
         denials = self._denials[rule if rule in self._denials or len(self._denials) < MAX_NAMES else OTHER]
         denials.count += 1
-        denials.reasons.add(event.get("reason"))
+        denials.reasons.add(event.get("reason") or NOTHING)
 
     def _tool(self, event: dict[str, Any]) -> Tool | None:
         if "tool" not in event:

@@ -1,0 +1,369 @@
+"""Results for people: text, in colour on a terminal, plain and complete in a pipe.
+
+The only module that knows `rich`. Everything that a log or a path has chosen is escaped on its way through here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Final, NamedTuple, NoReturn, TextIO
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from aegis_audit.answer import Settled, Unanswered
+from aegis_audit.escape import defuse, escape
+from aegis_audit.finding import Finding, Place
+from aegis_audit.listing import Listing
+from aegis_audit.reading import Reading
+from aegis_audit.report import ASSURANCE, NOT_SHOWN, LogReport, Report
+from aegis_audit.row import ANSWER_UNKNOWN, NOTHING, Row, row_of
+from aegis_audit.summary import MAX_NAMES, MAX_REASONS, OTHER, Summary
+from aegis_audit.verdict import Verdict
+
+MAX_SHOWN: Final = 100
+"""Findings, notes, or rows of one table of a summary that text shows; JSON has more."""
+
+_SLOWEST: Final = 10
+
+_LONG: Final = 32 << 20
+"""Bytes from which on an input takes long enough for a progress bar."""
+
+_GAP: Final = "  "
+_STYLES: Final = {
+    Verdict.VALID: "bold green",
+    Verdict.TAMPERED: "bold red",
+    Verdict.CORRUPT: "bold red",
+    Verdict.INCOMPLETE: "bold yellow",
+    Verdict.UNVERIFIABLE: "bold yellow",
+    Verdict.UNREADABLE: "bold magenta",
+}
+_RESULT_STYLES: Final = {
+    "ok": "green",
+    "deny": "red",
+    "tool_error": "yellow",
+    "rpc_error": "yellow",
+    "upstream_lost": "yellow",
+    ANSWER_UNKNOWN: "yellow",
+}
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Leave it to the edge: `rich` would end the process with the status of a tampered log."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+class Screen:
+    """One stream that takes lines of escaped text, piece by piece; a style is seen only on a terminal with colours."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.is_terminal = stream.isatty()
+        self._console = _Console(
+            file=stream,
+            force_terminal=self.is_terminal,  # whatever FORCE_COLOR says: a pipe gets no escape sequence
+            color_system="auto" if self.is_terminal and not os.environ.get("NO_COLOR") else None,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+
+    @property
+    def width(self) -> int:
+        """Return the columns of the terminal."""
+        return self._console.width
+
+    def line(self, *pieces: tuple[str, str] | str) -> None:
+        """Write one line of texts, or of texts with their styles."""
+        if self._console.color_system:
+            self._console.print(Text.assemble(*pieces), soft_wrap=True)
+        else:
+            self._stream.write("".join(piece if isinstance(piece, str) else piece[0] for piece in pieces) + "\n")
+
+    def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> None:
+        """Write a table whose first columns are `numbers`; of more than `MAX_SHOWN` rows, the number of the rest."""
+        rows = iter(rows)
+        lines = [heads, *islice(rows, MAX_SHOWN)]
+        widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+        for index, cells in enumerate(lines):
+            padded = [
+                " " * (width - cell_len(cell)) + cell if at < numbers else cell + " " * (width - cell_len(cell))
+                for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            ]
+            self.line((_GAP.join(padded).rstrip(), "" if index else "bold"))
+        if left := sum(1 for _ in rows):
+            self.line(f"and {left:,} more; --format json has them")
+        self.line()
+
+    def flush(self) -> None:
+        """Let what was written be seen."""
+        self._stream.flush()
+
+
+# Verification.
+
+
+def verification(report: Report) -> None:
+    """Write a report to standard output, the verdict first."""
+    screen = Screen(sys.stdout)
+    verdict = report.verdict
+    what = f"{_many(report.entries, 'entry', 'entries')} in {_many(len(report.segments), 'segment')}"
+    screen.line((verdict.name, _STYLES[verdict]), f"  {what}, level {ASSURANCE}; exit status {verdict.exit_code}")
+    screen.line()
+    heads = ("ENTRIES", "FIRST", "LAST", "BYTES", "SEGMENT")
+    segments = (
+        (f"{one.entries:,}", _number(one.first_seq), _number(one.last_seq), f"{one.size:,}", escape(one.path))
+        for one in report.segments
+    )
+    screen.table(heads, segments, numbers=4)
+    for log in report.logs:
+        _log(screen, log)
+    for title, is_note in (("findings", False), ("notes", True)):
+        kept = [finding for finding in report.findings if finding.code.is_note is is_note]
+        count = sum(count for code, count in report.counts.items() if code.is_note is is_note)
+        _findings(screen, kept, count, title)
+    uncovered = sum(log.uncovered for log in report.logs)
+    screen.line(f"Not covered by any signature: {_many(uncovered, 'entry', 'entries')}. {NOT_SHOWN}")
+
+
+def _log(screen: Screen, log: LogReport) -> None:
+    origin = "of unknown origin" if log.origin is None else escape(log.origin)
+    entries, sessions = _many(log.entries, "entry", "entries"), _many(log.sessions, "session")
+    screen.line(f"Log {origin}: {entries}, {log.first_seq} to {log.last_seq}, {sessions}")
+    screen.line(f"  head {log.head_hash}")
+    screen.line()
+
+
+def _findings(screen: Screen, kept: Sequence[Finding], count: int, title: str) -> None:
+    for finding in kept[:MAX_SHOWN]:
+        style = "dim" if finding.code.is_note else _STYLES[finding.code.verdict]
+        screen.line((finding.code.identifier, style), f"  {finding.code.title}")
+        screen.line(f"  at        {_place(finding.place)}")
+        for name, text in (("expected", finding.expected), ("found", finding.found)):
+            if text:
+                screen.line(f"  {name:8}  {defuse(text)}")
+        screen.line()
+    if count > MAX_SHOWN:
+        screen.line(f"and {count - min(len(kept), MAX_SHOWN):,} more {title}; --format json has more of them")
+        screen.line()
+
+
+def _place(place: Place) -> str:
+    parts = (("line", place.line), ("byte", place.offset), ("seq", place.seq))
+    return ", ".join([escape(place.path), *(f"{name} {value}" for name, value in parts if value is not None)])
+
+
+# Entries.
+
+
+class _Column(NamedTuple):
+    """A column of the table of entries: its width at least, and how it shares what a wide terminal has to spare."""
+
+    name: str
+    width: int
+    share: int = 0
+    is_number: bool = False
+
+
+# A terminal too narrow for all leaves out the last ones of `_OPTIONAL` first; the others need 80 columns.
+_COLUMNS: Final = (
+    _Column("seq", 6, is_number=True),
+    _Column("time", 14),
+    _Column("type", 15),
+    _Column("server", 7, share=1),
+    _Column("name", 13, share=3),
+    _Column("result", 20),
+    _Column("rule", 10, share=2),
+    _Column("access", 6),
+    _Column("ms", 10, is_number=True),
+    _Column("trace", 8),
+)
+_OPTIONAL: Final = ("ms", "type", "trace", "access")
+_SHORT_TIME: Final = slice(5, 19)
+
+
+class EntryTable:
+    """The table of entries, row by row as they come: on a terminal cut to its width, in a pipe complete."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._columns = _fitting(screen.width) if screen.is_terminal else _in_pipe()
+        self._is_begun = False
+
+    def add(self, one: Settled) -> None:
+        """Write one entry, and before the first the heads of the columns."""
+        if not self._is_begun:
+            self._is_begun = True
+            self._line({column.name: column.name.upper() for column in self._columns}, "bold", "bold")
+        row = row_of(one.found.entry, is_unanswered=one.is_unanswered)
+        cells = {name: escape(text) for name, text in row._asdict().items()}
+        if self._screen.is_terminal:
+            cells["time"] = cells["time"][_SHORT_TIME].replace("T", " ")
+        self._line(cells, "", _RESULT_STYLES.get(row.result, ""))
+
+    def _line(self, cells: dict[str, str], style: str, result_style: str) -> None:
+        pieces: list[tuple[str, str]] = []
+        for column in self._columns:
+            text = self._fit(cells[column.name], column)
+            pieces += [(text, result_style if column.name == "result" else style), (_GAP, "")]
+        pieces[-2:] = [(pieces[-2][0].rstrip(), pieces[-2][1])]
+        self._screen.line(*pieces)
+
+    def _fit(self, text: str, column: _Column) -> str:
+        width = cell_len(text)
+        if width <= column.width:
+            padding = " " * (column.width - width)
+            return padding + text if column.is_number else text + padding
+        return set_cell_size(text, column.width - 1) + "…" if self._screen.is_terminal else text
+
+
+def _fitting(width: int) -> list[_Column]:
+    """Return the columns that fit into a terminal, with what it has to spare shared among them."""
+    shown = [column for column in _COLUMNS if column.name not in _OPTIONAL]
+    spare = width - sum(column.width for column in shown) - len(_GAP) * (len(shown) - 1)
+    for name in _OPTIONAL:
+        column = next(column for column in _COLUMNS if column.name == name)
+        if spare < column.width + len(_GAP):
+            break
+        spare -= column.width + len(_GAP)
+        shown.append(column)
+    shares = sum(column.share for column in shown)
+    grown = [column._replace(width=column.width + max(0, spare) * column.share // shares) for column in shown]
+    return sorted(grown, key=lambda column: Row._fields.index(column.name))
+
+
+def _in_pipe() -> list[_Column]:
+    """Return all columns at usual widths: nothing is cut in a pipe, and a longer value moves what stands behind it."""
+    return [column._replace(width=27) if column.name == "time" else column for column in _fitting(150)]
+
+
+# What concerns a reading as a whole.
+
+
+def account(screen: Screen, listing: Listing) -> None:
+    """Write what became of every line that was read."""
+    reading = listing.reading
+    parts = [f"{listing.shown:,} shown", f"{listing.filtered:,} filtered", f"{reading.damaged:,} damaged"]
+    parts += [f"{reading.repeated:,} repeated"] if reading.repeated else []
+    parts += [f"{reading.attested:,} torn and attested"] if reading.attested else []
+    end = "; stopped at the limit, the rest was not read" if listing.is_cut_short else ""
+    screen.line(f"{' + '.join(parts)} = {_many(reading.total, 'line')}{end}")
+
+
+def damage(screen: Screen, reading: Reading) -> None:
+    """Write where the lines stand that could not be used, and what is wrong with them."""
+    findings = reading.findings()
+    for finding in findings[:MAX_SHOWN]:
+        code = finding.code
+        detail = f"expected {defuse(finding.expected)}, found {defuse(finding.found)}"
+        screen.line((code.identifier, _STYLES[code.verdict]), f" {_place(finding.place)}: {code.title} ({detail})")
+    if reading.found > MAX_SHOWN:
+        screen.line(f"and {reading.found - MAX_SHOWN:,} more findings; --format json has more of them")
+
+
+def unanswered(screen: Screen, intents: Unanswered) -> None:
+    """Write which requests were sent and have no answer in what was read."""
+    if intents.count:
+        numbers = ", ".join(str(intent.seq) for intent in intents.first())
+        more = ", …" if intents.count > len(intents.first()) else ""
+        screen.line(f"{ANSWER_UNKNOWN}: {_many(intents.count, 'request')} (seq {numbers}{more})")
+
+
+# A summary.
+
+
+def summary(summed: Summary) -> None:
+    """Write a summary to standard output."""
+    screen = Screen(sys.stdout)
+    screen.line((_many(summed.entries, "entry", "entries"), "bold"), f" in {_many(summed.sessions, 'session')}")
+    screen.line(f"from {summed.first_time or NOTHING} to {summed.last_time or NOTHING}")
+    screen.line()
+    for table in (*_tallies(summed), _tools(summed), _slowest(summed), _denials(summed), _unanswered(summed)):
+        if table.rows:
+            screen.table(table.heads, table.rows, numbers=table.numbers)
+    screen.line("A request counts once, by its intent or its denial. P50 is an estimate to within 1/32, MAX is exact.")
+    screen.line(
+        f"One table tells {MAX_NAMES:,} names apart, and {MAX_REASONS} reasons for a rule; {OTHER} is the rest."
+    )
+
+
+class _Table(NamedTuple):
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    numbers: int
+
+
+def _tallies(summed: Summary) -> Iterator[_Table]:
+    tallies = {
+        "TYPE": summed.types,
+        "SECURITY EVENT": summed.kinds,
+        "DECISION": summed.decisions,
+        "STATUS": summed.statuses,
+        "SERVER": summed.servers,
+    }
+    for head, tally in tallies.items():
+        yield _Table(("COUNT", head), [(f"{count:,}", escape(name)) for name, count in tally.ranked()], 1)
+
+
+def _tools(summed: Summary) -> _Table:
+    rows = [(f"{one.requests:,}", f"{one.denied:,}", escape(one.server), escape(one.name)) for one in summed.tools()]
+    return _Table(("REQUESTS", "DENIED", "SERVER", "TOOL"), rows, 2)
+
+
+def _slowest(summed: Summary) -> _Table:
+    rows = [
+        (_ms(took.median), _ms(took.maximum), f"{took.count:,}", escape(tool.server), escape(tool.name))
+        for tool in summed.slowest()[:_SLOWEST]
+        for took in (tool.durations,)
+    ]
+    return _Table(("P50 MS", "MAX MS", "ANSWERS", "SERVER", "SLOWEST TOOL"), rows, 3)
+
+
+def _denials(summed: Summary) -> _Table:
+    rows = [
+        (f"{count:,}", escape(rule), escape(reason))
+        for rule, denials in summed.denials()
+        for reason, count in denials.reasons.ranked()
+    ]
+    return _Table(("DENIED", "RULE", "REASON"), rows, 1)
+
+
+def _unanswered(summed: Summary) -> _Table:
+    intents = summed.unanswered.first()
+    rows = [(str(one.seq), one.timestamp, escape(one.server), escape(one.name)) for one in intents]
+    return _Table(("SEQ", "TIME", "SERVER", ANSWER_UNKNOWN.upper()), rows, 1)
+
+
+# While it takes time.
+
+
+@contextmanager
+def progress(total: int, label: str) -> Generator[Callable[[int], None]]:
+    """Give a function to call with the bytes of each step; a large input shows a bar on a terminal."""
+    if total < _LONG or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task(defuse(label), total=total)
+        yield lambda size: bar.advance(task, size)
+
+
+def _many(count: int, one: str, more: str = "") -> str:
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def _number(value: int | None) -> str:
+    return NOTHING if value is None else str(value)
+
+
+def _ms(microseconds: int | None) -> str:
+    return NOTHING if microseconds is None else f"{microseconds / 1000:,.3f}"
