@@ -26,7 +26,7 @@ LAYERS: Final = {
         ("reading", "checks/join", "checks/order", "checks/scan"),
         ("answer", "verify"),
         ("listing", "summary"),
-        ("render",),
+        ("export", "render"),
         ("cli/*",),
         ("cli",),
         ("__main__",),
