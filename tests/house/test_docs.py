@@ -76,7 +76,7 @@ def test_every_dependency_has_its_reason(package: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
- test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
+def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
     local = [target for target in targets if target and "://" not in target]

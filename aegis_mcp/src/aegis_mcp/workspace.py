@@ -26,7 +26,11 @@ MAX_VISITED: Final = 20_000
 """How many files one listing or search looks at."""
 
 _READS: Final = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-_WRITES: Final = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
+_WRITES: Final = ToolAnnotations(
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+)
+    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+)
 
 
 def serve(root: Path) -> None:
@@ -127,7 +131,7 @@ class Workspace:
         if not path.is_file():
             raise ToolError(f"no file {name!r}")
         try:
-            with open(path, "rb", opener=_open_plain) as file:  # noqa: PTH123 - a Path has no opener
+            with open(path, "rb", opener=_open_plain) as file:
                 data = file.read(MAX_FILE + 1)
             text = data.decode("utf-8")
         except OSError as exc:

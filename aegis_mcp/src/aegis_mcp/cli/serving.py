@@ -38,8 +38,8 @@ def serve_command(
         UpstreamUnavailable: the command cannot be run.
     """
     name, command = served
-    policy = load_policy(policy_file)
-    named = policy.upstreams[name].env if name in policy.upstreams else {}
+    policy = loader.chosen(policy_file)
+    named = policy.upstream(name).env
     _serve(wire, policy, Served(name, command, environment.build(os.environ, named, passed)), audit_log)
 
 
@@ -52,18 +52,10 @@ def serve_policy(
         ConfigError: the policy names several upstreams and none was chosen, or what `serve_command` says.
         UpstreamUnavailable: the upstream cannot be run.
     """
-    policy = load_policy(policy_file)
+    policy = loader.chosen(policy_file)
     name, command = _choose(policy, chosen) or ("workspace", _workspace_command(workspace))
-    named = policy.upstreams[name].env if name in policy.upstreams else {}
+    named = policy.upstream(name).env
     _serve(wire, policy, Served(name, command, environment.build(os.environ, named)), audit_log)
-
-
-def load_policy(policy_file: Path | None) -> Policy:
-    """Return the policy of this file; of the operator's own place, if it is there; else the shipped one."""
-    if policy_file is not None:
-        return loader.read(policy_file)
-    own = settings.default_policy()
-    return loader.read(own) if own.exists() else loader.shipped()
 
 
 def _choose(policy: Policy, chosen: str | None) -> tuple[str, tuple[str, ...]] | None:

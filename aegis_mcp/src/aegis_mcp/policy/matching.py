@@ -1,0 +1,154 @@
+"""Whether a rule speaks about a request.
+
+Every matcher answers yes, no, or None: it holds in part, or nobody can tell. A rule that allows needs a yes; a rule
+that denies needs no more than the absence of a no. So a value that cannot be judged is never a way around a rule.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any, Final, TypeAlias, assert_never, cast
+
+from aegis_mcp.decision import Access, Effect, Request
+from aegis_mcp.policy.model import Argument, GlobMatch, Globs, JsonScalar, Match, Matcher, OneOf, Rule, Within
+
+Truth: TypeAlias = bool | None
+
+# What servers are known to strip off a path before they use it: what is left may be a link that was never looked at.
+_STRIPPED: Final = "\"'\ufeff"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+_ABSENT: Final = object()
+
+
+def is_about(match: Match, server: str, method: str, tool: str | None, access: Access) -> bool:
+    """Tell whether a rule can speak about such requests at all, whatever their arguments, URI and prompt."""
+    return (
+        _fits(match.tool, tool)
+        and _fits(match.server, server)
+        and _fits(match.method, method)
+        and (match.access is None or access in match.access)
+    )
+
+
+def has_conditions(match: Match) -> bool:
+    """Tell whether more than `is_about` decides if the rule applies."""
+    return match.uri is not None or match.prompt is not None or bool(match.arguments)
+
+
+def applies(rule: Rule, request: Request) -> bool:
+    """Tell whether a rule that is about such requests applies to this one.
+
+    A path is resolved on the file system as it is now; nothing is changed.
+    """
+    if not (_fits(rule.match.uri, request.uri) and _fits(rule.match.prompt, request.prompt)):
+        return False
+    truth = _all(_argument_fits(argument, request.arguments) for argument in rule.match.arguments)
+    return truth is True or (truth is None and rule.effect is Effect.DENY)
+
+
+def _fits(globs: Globs | None, name: str | None) -> bool:
+    if globs is None:
+        return True
+    return name is not None and any(glob.matches(name) for glob in globs)
+
+
+def _all(truths: Iterable[Truth]) -> Truth:
+    """Return the conjunction: no if anything is a no, else None if anything is None (Kleene's strong logic)."""
+    result: Truth = True
+    for truth in truths:
+        if truth is False:
+            return False
+        result = result and truth
+    return result
+
+
+def _agreed(truths: Iterable[Truth]) -> Truth:
+    """Return what all say alike, None if they differ or there are none."""
+    said = set(truths)
+    return said.pop() if len(said) == 1 else None
+
+
+def _argument_fits(argument: Argument, arguments: Mapping[str, Any]) -> Truth:
+    value = _find(arguments, argument.pointer)
+    if value is _ABSENT or value == []:
+        return False
+    values = cast("list[Any]", value) if isinstance(value, list) else [value]
+    return _agreed(_all(_holds(matcher, one) for matcher in argument.matchers) for one in values)
+
+
+def _find(value: Any, pointer: Sequence[str]) -> Any:
+    """Return what is at this place (RFC 6901 §4), or `_ABSENT`."""
+    for token in pointer:
+        if isinstance(value, Mapping):
+            value = cast("Mapping[str, Any]", value).get(token, _ABSENT)
+        elif isinstance(value, list):
+            items = cast("list[Any]", value)
+            value = items[int(token)] if _INDEX.fullmatch(token) and int(token) < len(items) else _ABSENT
+        else:
+            return _ABSENT
+    return value
+
+
+def _holds(matcher: Matcher, value: Any) -> Truth:
+    match matcher:
+        case OneOf(values):
+            return None if isinstance(value, (list, Mapping)) else any(_is_equal(value, one) for one in values)
+        case GlobMatch(globs):
+            return _fits(globs, value) if isinstance(value, str) else None
+        case Within(directories):
+            return _is_within(value, directories) if isinstance(value, str) else None
+        case _:
+            assert_never(matcher)
+
+
+def _is_equal(left: JsonScalar, right: JsonScalar) -> bool:
+    # To Python True is 1; to JSON it is not.
+    return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _is_within(path: str, directories: Sequence[str]) -> Truth:
+    """Tell whether a path is in one of the directories: None if it cannot be told.
+
+    A server may take `link/..` as the directory of the link or of what the link points to, so both count.
+    """
+    if not _is_plain(path):
+        return None
+    readings = {path, os.path.normpath(path)} if ".." in PurePath(path).parts else {path}
+    try:
+        return _agreed(_is_below(_resolve(reading), directories) for reading in readings)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_plain(path: str) -> bool:
+    is_stripped = path.strip().strip(_STRIPPED) == path
+    return is_stripped and not _CONTROL.search(path) and PurePath(path).is_absolute()
+
+
+def _resolve(path: str) -> str:
+    """Return the path without links and `..`; what does not exist yet is resolved through its parents.
+
+    Raises:
+        OSError: the way there cannot be followed: a loop, no permission, a name that is too long.
+    """
+    resolved = os.path.realpath(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.lstat(resolved)
+    return resolved
+
+
+def _is_below(path: str, directories: Sequence[str]) -> bool:
+    return any(os.path.commonpath((path, directory)) == directory for directory in directories) or any(
+        _is_one_of(str(place), directories) for place in (path, *PurePath(path).parents)
+    )
+
+
+def _is_one_of(place: str, directories: Sequence[str]) -> bool:
+    """Tell whether a place is one of the directories by another name, as where case or normalization is ignored."""
+    found = Path(place)
+    return found.exists() and any(Path(one).exists() and found.samefile(one) for one in directories)

@@ -1,0 +1,161 @@
+"""A policy as frozen values: what `decide` judges by.
+
+Nothing here can be wrong any more: globs compile, ids are unique, directories are resolved. Rules apply in their order.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeAlias
+
+from aegis_mcp.decision import Access, Effect
+from aegis_mcp.errors import Mistake
+from aegis_mcp.settings import AuditSettings
+
+JsonScalar: TypeAlias = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A pattern of `*`, `?` and `[…]` over a whole name, case-sensitive.
+
+    `fnmatch.translate` puts each `*` into an atomic group (CPython since 3.11), so that matching a hostile name
+    takes time linear in its length, for every pattern.
+    """
+
+    text: str
+    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_pattern", re.compile(fnmatch.translate(self.text)))
+
+    def matches(self, name: str) -> bool:
+        """Tell whether the whole name fits."""
+        return self._pattern.match(name) is not None
+
+
+Globs: TypeAlias = tuple[Glob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """`equals` and `in`: the value is one of these, as JSON compares; at least one."""
+
+    values: tuple[JsonScalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GlobMatch:
+    """`glob`: the value is a string that fits one of these."""
+
+    globs: Globs
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """`within`: the value is an absolute path in one of these directories, which are absolute and resolved."""
+
+    directories: tuple[str, ...]
+
+
+Matcher: TypeAlias = OneOf | GlobMatch | Within
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What a rule asks of one argument: all matchers hold. `pointer` is its place below the arguments (RFC 6901)."""
+
+    pointer: tuple[str, ...]
+    matchers: tuple[Matcher, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a rule speaks about: all that is set holds; of several globs, one."""
+
+    server: Globs | None = None
+    method: Globs | None = None
+    tool: Globs | None = None
+    uri: Globs | None = None
+    prompt: Globs | None = None
+    access: frozenset[Access] | None = None
+    arguments: tuple[Argument, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule; `line` is where it begins in the file, from 1. `reason` is the operator's own, or empty."""
+
+    id: str
+    match: Match
+    effect: Effect
+    reason: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The operator's word on tools: those that fit have this access."""
+
+    access: Access
+    tools: Globs
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One server: how it is started, and what its tools are.
+
+    Without a `command` it only classifies the server of that name. In `env` references `${env:NAME}` are unresolved.
+    """
+
+    name: str
+    command: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType[str, str]({}))
+    trust_annotations: bool = False
+    access: tuple[Classification, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What happens when no rule speaks."""
+
+    read: Effect = Effect.ALLOW
+    write: Effect = Effect.DENY
+    client_request: Effect = Effect.DENY
+
+    def effect(self, access: Access) -> Effect:
+        """Return the effect for this access."""
+        match access:
+            case Access.READ:
+                return self.read
+            case Access.WRITE:
+                return self.write
+            case Access.CLIENT_REQUEST:
+                return self.client_request
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """One policy file, equal only to itself.
+
+    `source` names the file for a person; `editable` is the file that a person would change, another one only for the
+    shipped policy. `sha256` is the hex digest of the file's bytes.
+    """
+
+    source: str
+    editable: str
+    sha256: str
+    defaults: Defaults = field(default_factory=Defaults)
+    trust_annotations: bool = False
+    upstreams: Mapping[str, Upstream] = field(default_factory=lambda: MappingProxyType[str, Upstream]({}))
+    rules: tuple[Rule, ...] = ()
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    warnings: tuple[Mistake, ...] = ()
+
+    def upstream(self, name: str) -> Upstream:
+        """Return what the file says of a server, and of one that it does not name what holds for all."""
+        return self.upstreams.get(name) or Upstream(name, trust_annotations=self.trust_annotations)
