@@ -5,8 +5,8 @@ An intent and its outcome share a trace; where one trace holds several requests,
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -39,7 +39,7 @@ class Unanswered:
     """The intents, by the hashes of their entries, whose outcome has not been seen yet; oldest first."""
 
     def __init__(self) -> None:
-        self.intents: dict[str, Intent] = {}
+        self.intents: OrderedDict[str, Intent] = OrderedDict()  # a dict is slow at its old end
         self._given_up = 0
         self._by_trace: dict[str, deque[str]] = {}
         self._traces: dict[str, str] = {}
@@ -97,16 +97,25 @@ class Settled(NamedTuple):
     is_unanswered: bool
 
 
-def settle(entries: Iterable[Found], unanswered: Unanswered, hold: int = HOLD) -> Iterator[Settled]:
-    """Yield `entries` in their order, an intent only once its answer has come or `hold` bytes or the end came first."""
+def settle(
+    entries: Iterable[Found], unanswered: Unanswered, look_ahead: Callable[[], Unanswered], hold: int = HOLD
+) -> Iterator[Settled]:
+    """Yield `entries` in their order, an intent once it is known whether its answer comes.
+
+    `hold` bytes of lines may wait for that. When they are exceeded, `look_ahead` is asked once which intents stay
+    without an answer in all that there is.
+    """
     held: deque[Found] = deque()
-    size = 0
+    size, ahead = 0, None
     for found in entries:
         unanswered.take(found.entry)
         held.append(found)
         size += found.line.length
         while held and (size > hold or held[0].entry not in unanswered):
-            size -= held[0].line.length
-            yield Settled(held.popleft(), is_unanswered=False)
+            first = held.popleft()
+            size -= first.line.length
+            is_open = first.entry in unanswered
+            ahead = look_ahead() if is_open and ahead is None else ahead
+            yield Settled(first, is_open and ahead is not None and first.entry in ahead)
     for found in held:
         yield Settled(found, found.entry in unanswered)

@@ -6,7 +6,7 @@ What is shown, what was filtered out and what could not be shown always add up t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -40,9 +40,11 @@ class Listing:
         """Tell whether the reading ended with the limit, and not with the log."""
         return self.shown == self._limit
 
-    def entries(self, sources: Iterable[Source]) -> Iterator[Settled]:
-        """Yield the entries that are asked for."""
-        settled = settle(self.reading.read(sources), self.unanswered, self._hold)
+    def entries(
+        self, sources: Iterable[Source], look_ahead: Callable[[], Unanswered] = Unanswered
+    ) -> Iterator[Settled]:
+        """Yield the entries that are asked for; `look_ahead` is `unanswered_in` the same sources, if they last."""
+        settled = settle(self.reading.read(sources), self.unanswered, look_ahead, self._hold)
         asked: Iterable[Settled] = (one for one in settled if self._query.matches(one.found.entry))
         if self._last is not None:
             asked = deque(asked, self._last)
@@ -59,3 +61,11 @@ class Listing:
             "unanswered": self.unanswered.to_json(),
             **self.reading.to_json(),
         }
+
+
+def unanswered_in(sources: Iterable[Source]) -> Unanswered:
+    """Return the intents that have no answer in all of `sources`."""
+    unanswered = Unanswered()
+    for found in Reading().read(sources):
+        unanswered.take(found.entry)
+    return unanswered

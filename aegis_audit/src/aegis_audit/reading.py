@@ -7,6 +7,7 @@ follow from each other is for `verify` to say.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -53,7 +54,7 @@ class Reading:
         self.repeated = 0
         self._spoilt = 0
         self._findings = Findings()
-        self._known: dict[str, int] = {}
+        self._known: OrderedDict[str, int] = OrderedDict()  # a dict is slow at its old end
         self._stretch = 0
 
     @property
@@ -150,7 +151,7 @@ class Reading:
         if self._known.setdefault(entry.entry_hash, self._stretch) != self._stretch:
             return True
         if len(self._known) > MAX_KNOWN_HASHES:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         return False
 
 

@@ -7,19 +7,20 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from aegis_audit import render
-from aegis_audit.answer import HOLD, Settled
+from aegis_audit.answer import HOLD, Settled, Unanswered
 from aegis_audit.archive import find_segments
 from aegis_audit.entry import EVENT_TYPES
 from aegis_audit.errors import UnusableQuery
 from aegis_audit.export import JsonDocument, JsonLines
 from aegis_audit.follow import follow
-from aegis_audit.listing import Listing
+from aegis_audit.listing import Listing, unanswered_in
 from aegis_audit.query import TIME_FORMS, Query, parse_id, parse_time
 from aegis_audit.reading import in_order
 from aegis_audit.segment import STANDARD_INPUT
@@ -90,14 +91,16 @@ def inspect(
         return _follow(paths, Listing(query, limit=limit, hold=0), form, last)
     listing = Listing(query, limit=limit, last=last, hold=HOLD)
     segments = in_order(find_segments(paths))
+    look_ahead = partial(unanswered_in, segments) if all(one.can_be_read_again for one in segments) else Unanswered
+    entries = listing.entries(segments, look_ahead)
     if form == "json":
         document = JsonDocument(sys.stdout)
-        for one in listing.entries(segments):
+        for one in entries:
             document.add(one)
         document.finish(listing)
     else:
         show = _row_writer(form)
-        for one in listing.entries(segments):
+        for one in entries:
             show(one)
         _conclude(listing)
     return listing.reading.verdict.exit_code
