@@ -20,7 +20,7 @@ def test_every_step_of_the_demonstration_holds_and_nothing_is_left_behind(tmp_pa
     )
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "FAILED" not in shown.stdout
-    assert shown.stdout.count("  ok  ") == 6
+    assert shown.stdout.count("  ok  ") == 7
     assert "AEG001" in shown.stdout
     assert "\x1b" not in shown.stdout
     assert list(tmp_path.iterdir()) == []

@@ -67,8 +67,9 @@ class Stage:
         return [json.loads(line) for line in self.received.read_bytes().splitlines()] if self.received.exists() else []
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return the log, entry by entry."""
-        return [json.loads(line) for line in self.log.read_bytes().splitlines()]
+        """Return the log, entry by entry; the pieces of torn lines are left out."""
+        lines = self.log.read_bytes().splitlines()
+        return [json.loads(line) for line in lines if line.endswith(b',"v":1}')]
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the entries that concern requests, without those of the gateway's own life."""
