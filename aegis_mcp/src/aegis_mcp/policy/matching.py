@@ -6,11 +6,10 @@ that denies needs no more than the absence of a no. So a value that cannot be ju
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, Final, TypeAlias, assert_never, cast
 
 from aegis_mcp.decision import Access, Effect, Request
@@ -20,6 +19,8 @@ Truth: TypeAlias = bool | None
 
 # What servers are known to strip off a path before they use it: what is left may be a link that was never looked at.
 _STRIPPED: Final = "\"'\ufeff"
+# What each process sees differently: `/proc/self/cwd` of the gateway is not that of the server.
+_PRIVATE: Final = re.compile(r"/[/.]*(proc|dev)(/|$)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _ABSENT: Final = object()
@@ -126,8 +127,9 @@ def _is_within(path: str, directories: Sequence[str]) -> Truth:
 
 
 def _is_plain(path: str) -> bool:
+    """Tell whether every process takes this text for the same absolute path."""
     is_stripped = path.strip().strip(_STRIPPED) == path
-    return is_stripped and not _CONTROL.search(path) and PurePath(path).is_absolute()
+    return is_stripped and not _CONTROL.search(path) and PurePath(path).is_absolute() and not _PRIVATE.match(path)
 
 
 def _resolve(path: str) -> str:
@@ -137,18 +139,25 @@ def _resolve(path: str) -> str:
         OSError: the way there cannot be followed: a loop, no permission, a name that is too long.
     """
     resolved = os.path.realpath(path)
-    with contextlib.suppress(FileNotFoundError):
-        os.lstat(resolved)
+    _identity(resolved)
     return resolved
 
 
 def _is_below(path: str, directories: Sequence[str]) -> bool:
-    return any(os.path.commonpath((path, directory)) == directory for directory in directories) or any(
-        _is_one_of(str(place), directories) for place in (path, *PurePath(path).parents)
-    )
+    """Tell whether a resolved path is one of the directories or below one, by its text or by what the file system says.
+
+    Where case or normalization is ignored (macOS, Windows), one directory has many names.
+    """
+    if any(path == directory or path.startswith(os.path.join(directory, "")) for directory in directories):  # noqa: PTH118
+        return True
+    identities = {_identity(directory) for directory in directories} - {None}
+    return any(_identity(str(place)) in identities for place in (path, *PurePath(path).parents))
 
 
-def _is_one_of(place: str, directories: Sequence[str]) -> bool:
-    """Tell whether a place is one of the directories by another name, as where case or normalization is ignored."""
-    found = Path(place)
-    return found.exists() and any(Path(one).exists() and found.samefile(one) for one in directories)
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return the device and the file number of what is at a path, None if nothing is."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a text, which a Path would only parse again
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
