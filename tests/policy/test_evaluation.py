@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,9 @@ upstreams:
   hints: {trust_annotations: true}
 rules:
   - {id: no-env, match: {tool: "read_*", arguments: {path: {glob: "*.env"}}}, effect: deny}
-  - {id: modes, match: {tool: set_mode, arguments: {mode: {in: [1, "on", null]}, /deep/0/x: {equals: true}}}, effect: allow}
+  - id: modes
+    match: {tool: set_mode, arguments: {mode: {in: [1, "on", null]}, /deep/0/x: {equals: true}}}
+    effect: allow
   - {id: uris, match: {uri: "file:///pub/*"}, effect: allow}
   - {id: no-files, match: {method: resources/read}, effect: deny, reason: ask me}
   - {id: quiet, match: {method: logging/*}, effect: deny}
@@ -213,7 +214,7 @@ def test_within_follows_the_file_system_as_it_is_now(tree: Path) -> None:
     policy = _within(tree / "in")
     target = f"{tree}/in/late"
     assert _decide_path(policy, target).rule == "in"
-    os.symlink(tree / "out", target)
+    Path(target).symlink_to(tree / "out")
     assert _decide_path(policy, target).rule == "defaults.write"
 
 
