@@ -59,15 +59,27 @@ EVENT_KINDS: Final = frozenset(
 )
 """The kinds of a `security_event` (audit-log §3)."""
 
+_CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_APPEND_NEWLINE
 _HASH_PREFIX: Final = b'{"entry_hash":"'
 _BODY_START: Final = len(_HASH_PREFIX) + 64 + 2  # the 81 bytes before which no other key may sort
 _LEAF_PREFIX: Final = b"\x00{"
-_REQUIRED: Final = frozenset({"entry_hash", "event", "event_type", "prev_hash", "seq", "session_id", "timestamp", "v"})
-_KEYS: Final = (_REQUIRED, _REQUIRED | {"trace_id"})
-_HEX64: Final = re.compile(r"[0-9a-f]{64}")
-_HEX32: Final = re.compile(r"[0-9a-f]{32}")
-_TIMESTAMP: Final = re.compile(
-    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
+_REQUIRED: Final = ("entry_hash", "event", "event_type", "prev_hash", "seq", "session_id", "timestamp", "v")
+_OPTIONAL: Final = "trace_id"
+_KINDS: Final = (
+    ("event", dict, "an object"),
+    ("event_type", str, "a string"),
+    ("seq", int, "an integer from 0"),
+    ("v", int, "an integer"),
+)
+TIMESTAMP: Final = (
+    "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9][.][0-9]{6}Z"
+)
+_FORMS: Final = (
+    ("entry_hash", re.compile("[0-9a-f]{64}"), "64 lower-case hex digits"),
+    ("prev_hash", re.compile("[0-9a-f]{64}"), "64 lower-case hex digits"),
+    ("session_id", re.compile("[0-9a-f]{32}"), "32 lower-case hex digits"),
+    ("timestamp", re.compile(TIMESTAMP), "RFC 3339 in UTC with six fraction digits"),
+    ("trace_id", re.compile("[0-9a-f]{32}"), "32 lower-case hex digits"),
 )
 
 
@@ -92,17 +104,8 @@ class Entry:
         Raises:
             MalformedEntry: the bytes are not one canonical entry of version 1. A wrong hash is not malformed.
         """
-        try:
-            fields = orjson.loads(line)
-            plain = (
-                type(fields) is dict
-                and canonical.is_plain(fields)
-                and orjson.dumps(fields, option=_CANONICAL) == line
-                and len(line) <= MAX_LINE
-            )
-        except (orjson.JSONDecodeError, orjson.JSONEncodeError, UnencodableValue):
-            plain, fields = False, None
-        if not plain:
+        fields = _parse_plain(line)
+        if fields is None:
             fields = _parse_strictly(line)
         _check_fields(fields)
         return cls(
@@ -122,9 +125,6 @@ class Entry:
         """Return the `kind` of a security event, None for every other entry."""
         kind = self.event.get("kind")
         return kind if self.event_type == "security_event" and isinstance(kind, str) else None
-
-
-_CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_APPEND_NEWLINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,41 +162,39 @@ def seal(draft: Draft, timestamp: str, seq: int, prev_hash: str) -> tuple[bytes,
     return line, entry_hash
 
 
+def _parse_plain(line: bytes) -> dict[str, Any] | None:
+    """Parse a line the quick way; None if that cannot tell whether the line is in canonical form."""
+    try:
+        fields = orjson.loads(line)
+        if type(fields) is not dict or not canonical.is_plain(cast("object", fields)):
+            return None
+        is_same = orjson.dumps(fields, option=_CANONICAL) == line
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, UnencodableValue):
+        return None
+    return cast("dict[str, Any]", fields) if is_same and len(line) <= MAX_LINE else None
+
+
 def _check_fields(fields: dict[str, Any]) -> None:
     """Refuse an entry whose top level is not exactly that of version 1."""
     version = fields.get("v")
     if type(version) is int and version != VERSION:
         raise MalformedEntry(FindingCode.UNKNOWN_VERSION, f"version {VERSION}", f"version {version}")
-    if fields.keys() not in _KEYS:
-        odd = sorted((fields.keys() ^ _REQUIRED) - {"trace_id"})
+    if (*(key for key in fields if key != _OPTIONAL),) != _REQUIRED:
+        odd = sorted((fields.keys() ^ set(_REQUIRED)) - {_OPTIONAL})
         raise MalformedEntry(FindingCode.MALFORMED_FIELD, f"the keys of version {VERSION}", f"odd keys {odd!r:.200}")
-    for name, is_right, form in _FORMS:
-        value = fields.get(name)
-        if value is None and name == "trace_id" and name not in fields:
-            continue
-        if not is_right(value):
-            raise MalformedEntry(FindingCode.MALFORMED_FIELD, f"{name}: {form}", f"{value!r:.200}")
+    for name, kind, form in _KINDS:
+        if type(fields[name]) is not kind:
+            raise _malformed(name, form, fields[name])
+    if fields["seq"] < 0:
+        raise _malformed("seq", "an integer from 0", fields["seq"])
+    for name, pattern, form in _FORMS:
+        value = fields.get(name, "")
+        if type(value) is not str or (not pattern.fullmatch(value) and name in fields):
+            raise _malformed(name, form, value)
 
 
-def _is_hex64(value: object) -> bool:
-    return type(value) is str and _HEX64.fullmatch(value) is not None
-
-
-def _is_hex32(value: object) -> bool:
-    return type(value) is str and _HEX32.fullmatch(value) is not None
-
-
-_FORMS: Final = (
-    ("entry_hash", _is_hex64, "64 lower-case hex digits"),
-    ("prev_hash", _is_hex64, "64 lower-case hex digits"),
-    ("seq", lambda value: type(value) is int and value >= 0, "an integer from 0"),
-    ("event", lambda value: type(value) is dict, "an object"),
-    ("event_type", lambda value: type(value) is str, "a string"),
-    ("session_id", _is_hex32, "32 lower-case hex digits"),
-    ("timestamp", lambda value: type(value) is str and _TIMESTAMP.fullmatch(value) is not None, "RFC 3339 UTC"),
-    ("trace_id", _is_hex32, "32 lower-case hex digits"),
-    ("v", lambda value: type(value) is int, "an integer"),
-)
+def _malformed(name: str, form: str, value: object) -> MalformedEntry:
+    return MalformedEntry(FindingCode.MALFORMED_FIELD, f"{name}: {form}", f"{value!r:.200}")
 
 
 def _parse_strictly(line: bytes) -> dict[str, Any]:

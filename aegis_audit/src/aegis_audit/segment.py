@@ -52,16 +52,19 @@ class Line(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Lines that follow each other, complete and without their LF; `number` and `offset` are those of the first."""
+    """Whole lines that follow each other; or one line that is too long, then cut, or that has no end.
 
-    number: int
+    `data` are their bytes, `length` of them in the segment; `offset` is where they begin.
+    """
+
     offset: int
-    lines: list[bytes]
+    data: bytes
+    length: int
 
-    def line(self, index: int) -> Line:
-        """Return one of the lines with its place."""
-        raw = self.lines[index] + b"\n"
-        return Line(self.number + index, self.offset + sum(map(len, self.lines[:index])) + index, raw, len(raw))
+    def line(self, number: int, at: int) -> Line:
+        """Return the line that begins at `at` bytes in the block; its number is known from those before it."""
+        raw = self.data[at : self.data.find(b"\n", at) + 1 or None]
+        return Line(number, self.offset + at, raw, len(raw) + self.length - len(self.data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,8 @@ class Segment:
         """Tell whether a second reading gives the same bytes; a stream is gone once it is read."""
         return self.path != STANDARD_INPUT
 
-    def blocks(self) -> Iterator[Block | Line]:
-        """Yield the complete lines in blocks; a line that is too long or has no end comes alone.
+    def blocks(self) -> Iterator[Block]:
+        """Yield the lines in blocks.
 
         Raises:
             AbsentSegment: there is nothing at the path, or a directory.
@@ -95,48 +98,49 @@ def lines_of(pieces: Iterator[bytes]) -> Iterator[Line]:
     return _one_by_one(_cut(pieces))
 
 
-def _one_by_one(blocks: Iterator[Block | Line]) -> Iterator[Line]:
+def _one_by_one(blocks: Iterator[Block]) -> Iterator[Line]:
+    number = 0
     for block in blocks:
-        if isinstance(block, Line):
-            yield block
-            continue
-        offset = block.offset
-        for number, line in enumerate(block.lines, block.number):
-            yield Line(number, offset, line + b"\n", len(line) + 1)
-            offset += len(line) + 1
+        at = 0
+        while at < len(block.data):
+            number += 1
+            line = block.line(number, at)
+            yield line
+            at += len(line.raw)
 
 
-def _cut(pieces: Iterator[bytes]) -> Iterator[Block | Line]:
-    """Cut the bytes into lines; of a line longer than `MAX_LINE` no more than that is held."""
-    number, offset, tail = 1, 0, b""
+def _cut(pieces: Iterator[bytes]) -> Iterator[Block]:
+    """Cut the bytes behind the ends of lines; of a line longer than `MAX_LINE` no more than that is held."""
+    offset, data = 0, b""
     for piece in pieces:
-        lines = (tail + piece).split(b"\n")
-        tail = lines.pop()
+        data += piece
         # No piece is longer than the longest line, so that only the line begun in an earlier one can be too long.
-        if lines and len(lines[0]) >= MAX_LINE:
-            yield Line(number, offset, lines[0][:MAX_LINE], len(lines[0]) + 1)
-            number, offset = number + 1, offset + len(lines[0]) + 1
-            del lines[0]
-        if lines:
-            yield Block(number, offset, lines)
-            number, offset = number + len(lines), offset + sum(map(len, lines)) + len(lines)
-        if len(tail) >= MAX_LINE:
-            overlong, tail = _skip_line(tail, pieces, number, offset)
-            yield overlong
-            number, offset = number + 1, offset + overlong.length
-    if tail:
-        yield Line(number, offset, tail, len(tail))
+        while _begins_overlong(data):
+            block, data = _take_overlong(data, pieces, offset)
+            yield block
+            offset += block.length
+        end = data.rfind(b"\n") + 1
+        if end:
+            yield Block(offset, data[:end], end)
+            offset, data = offset + end, data[end:]
+    if data:
+        yield Block(offset, data, len(data))
 
 
-def _skip_line(begun: bytes, pieces: Iterator[bytes], number: int, offset: int) -> tuple[Line, bytes]:
+def _begins_overlong(data: bytes) -> bool:
+    return len(data) >= MAX_LINE and data.find(b"\n", 0, MAX_LINE) < 0
+
+
+def _take_overlong(data: bytes, pieces: Iterator[bytes], offset: int) -> tuple[Block, bytes]:
     """Read on to the end of a line that is too long; return it, and what stands behind it in the last piece."""
-    length = len(begun)
-    for piece in pieces:
-        end = piece.find(b"\n")
-        if end >= 0:
-            return Line(number, offset, begun[:MAX_LINE], length + end + 1), piece[end + 1 :]
-        length += len(piece)
-    return Line(number, offset, begun[:MAX_LINE], length), b""
+    begun, length = data[:MAX_LINE], 0
+    while data:
+        end = data.find(b"\n") + 1
+        if end:
+            return Block(offset, begun, length + end), data[end:]
+        length += len(data)
+        data = next(pieces, b"")
+    return Block(offset, begun, length), b""
 
 
 def _read(path: str) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from aegis_audit.checks.run import Run
 from aegis_audit.checks.scan import Scan, scan
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.report import ASSURANCE, LogReport, Report, SegmentReport
+from aegis_audit.shape import Shapes
 from aegis_audit.verdict import worst
 
 
@@ -36,7 +37,8 @@ def verify(
     segments = find_segments(paths)
     if allow_empty:
         segments = [segment for segment in segments if not Path(segment.path).is_dir()]
-    scans = [scan(segment, progress) for segment in segments]
+    shapes = Shapes()
+    scans = [scan(segment, shapes, progress) for segment in segments]
     found = Findings()
     for one in scans:
         found.merge(one.findings)

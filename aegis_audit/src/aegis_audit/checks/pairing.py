@@ -1,7 +1,7 @@
 """Calls and their answers: which intent has no outcome, and which outcome no intent.
 
-They are joined by `trace_id`. One trace may hold several requests, because the host chooses it; then the oldest intent
-is answered first. What is left over in one segment may be answered in the next, so that segments are joined before
+They are joined by `trace_id`. One trace may hold several requests, because the host chooses it; then an outcome answers
+the latest intent. What is left over in one segment may be answered in the next, so that segments are joined before
 anything is noted.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from aegis_audit.entry import Entry
 from aegis_audit.finding import Finding, FindingCode, Place
@@ -19,79 +18,85 @@ MAX_OPEN: Final = 32_768
 """Requests without their other half that are remembered in one segment; beyond that nothing is noted at all."""
 
 
-class Half(NamedTuple):
-    """An intent or an outcome whose other half has not been seen: its number and its line."""
-
-    seq: int
-    line: int
+Half: TypeAlias = "tuple[int, int, Half | None]"
+"""The number and the line of an intent or an outcome, and the one before it in its trace that waits as well."""
 
 
-@dataclass(slots=True)
 class Pairing:
-    """The requests of one segment that have one half only."""
+    """The requests of one segment of which one half has been seen so far, by their trace."""
 
-    path: str
-    intents: dict[str, list[Half]] = field(default_factory=dict[str, list[Half]])
-    outcomes: dict[str, list[Half]] = field(default_factory=dict[str, list[Half]])
-    waiting: int = 0
-    is_overfull: bool = False
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.intents: dict[str, Half] = {}
+        self.outcomes: dict[str, Half] = {}
+        self.is_overfull = False
+        self._waiting = 0
 
     def add(self, entry: Entry, line: int) -> None:
-        """Take the phase of an entry into account."""
+        """Take an entry into account."""
+        if entry.trace_id is None:
+            return
         match entry.event.get("phase"):
-            case "intent" if entry.trace_id:
-                self.add_intent(entry.trace_id, Half(entry.seq, line))
-            case "outcome" if entry.trace_id:
-                self.add_outcome(entry.trace_id, Half(entry.seq, line))
+            case "intent":
+                self.add_intent(entry.trace_id, entry.seq, line)
+            case "outcome":
+                self.add_outcome(entry.trace_id, entry.seq, line)
             case _:
                 pass
 
-    def add_intent(self, trace_id: str, half: Half) -> None:
-        """Remember an intent."""
-        self._remember(self.intents, trace_id, half)
+    def add_intent(self, trace_id: str, seq: int, line: int) -> None:
+        """Remember an intent until its outcome comes."""
+        self.intents[trace_id] = (seq, line, self.intents.get(trace_id))
+        self._waiting += 1
+        if self._waiting > MAX_OPEN:
+            self._give_up()
 
-    def add_outcome(self, trace_id: str, half: Half) -> None:
-        """Let an outcome answer the oldest intent of its trace."""
-        waiting = self.intents.get(trace_id)
-        if waiting is None:
-            self._remember(self.outcomes, trace_id, half)
-            return
-        self.waiting -= 1
-        if len(waiting) == 1:
-            del self.intents[trace_id]
+    def add_outcome(self, trace_id: str, seq: int, line: int) -> None:
+        """Let an outcome answer an intent of its trace."""
+        intent = self.intents.pop(trace_id, None)
+        if intent is None:
+            self.outcomes[trace_id] = (seq, line, self.outcomes.get(trace_id))
+            self._waiting += 1
         else:
-            del waiting[0]
+            self._waiting -= 1
+            if intent[2]:
+                self.intents[trace_id] = intent[2]
+        if self._waiting > MAX_OPEN:
+            self._give_up()
 
-    def _remember(self, halves: dict[str, list[Half]], trace_id: str, half: Half) -> None:
-        if self.waiting >= MAX_OPEN:
-            self.is_overfull = True
-            return
-        self.waiting += 1
-        halves.setdefault(trace_id, []).append(half)
+    def _give_up(self) -> None:
+        self.is_overfull, self._waiting = True, 0
+        self.intents.clear()
+        self.outcomes.clear()
 
 
 def unpaired(pairings: Sequence[Pairing]) -> Iterator[Finding]:
     """Yield a note for each half that has no other half in any segment."""
     if any(pairing.is_overfull for pairing in pairings):
         return
-    traces: defaultdict[str, dict[int, tuple[bool, str, Half]]] = defaultdict(dict)
+    # By number: a half that stands in two copies of a segment is one half.
+    traces: defaultdict[str, dict[int, tuple[FindingCode, Place]]] = defaultdict(dict)
     for pairing in pairings:
-        for is_intent, halves in ((True, pairing.intents), (False, pairing.outcomes)):
-            for trace_id, waiting in halves.items():
-                # By number: a half that stands in two copies of a segment is one half.
-                traces[trace_id] |= {half.seq: (is_intent, pairing.path, half) for half in waiting}
+        for code, halves in (
+            (FindingCode.UNANSWERED_INTENT, pairing.intents),
+            (FindingCode.OUTCOME_WITHOUT_INTENT, pairing.outcomes),
+        ):
+            for trace_id, latest in halves.items():
+                half: Half | None = latest
+                while half:
+                    seq, line, half = half
+                    traces[trace_id][seq] = code, Place(pairing.path, line, None, seq)
     for trace_id, halves in traces.items():
         yield from _unpaired_in_trace(trace_id, [half for _, half in sorted(halves.items())])
 
 
-def _unpaired_in_trace(trace_id: str, halves: list[tuple[bool, str, Half]]) -> Iterator[Finding]:
+def _unpaired_in_trace(trace_id: str, halves: Sequence[tuple[FindingCode, Place]]) -> Iterator[Finding]:
     waiting: list[Finding] = []
-    for is_intent, path, half in halves:
-        place = Place(path, half.line, None, half.seq)
-        if is_intent:
-            waiting.append(Finding(FindingCode.UNANSWERED_INTENT, place, f"an outcome of trace {trace_id}", "none"))
+    for code, place in halves:
+        if code is FindingCode.UNANSWERED_INTENT:
+            waiting.append(Finding(code, place, f"an outcome in trace {trace_id}", "none"))
         elif waiting:
             del waiting[0]
         else:
-            yield Finding(FindingCode.OUTCOME_WITHOUT_INTENT, place, f"an intent of trace {trace_id}", "none")
+            yield Finding(code, place, f"an intent in trace {trace_id}", "none")
     yield from waiting

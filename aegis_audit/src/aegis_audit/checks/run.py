@@ -76,6 +76,11 @@ class Run:
         """Return the hash that the last entry states."""
         return self.last_hashes[0]
 
+    @property
+    def is_certain(self) -> bool:
+        """Tell whether there is one entry that the next one may follow, and no need to look at it more closely."""
+        return len(self.last_seqs) == len(self.last_hashes) == 1 and not self.is_replay
+
     def is_numbered_on(self, entry: Entry) -> bool:
         """Tell whether `entry` has the next number."""
         return entry.seq - 1 in self.last_seqs
@@ -99,6 +104,11 @@ class Run:
         self.last_hashes = _hashes(entry)
         self.last_timestamp = entry.timestamp
         self.entries += 1
+
+    def skip_to(self, seq: int, entry_hash: str, timestamp: str, entries: int) -> None:
+        """Let so many entries follow that are known to follow each other, the last of them as given."""
+        self.last_seqs, self.last_hashes, self.last_timestamp = (seq,), (entry_hash,), timestamp
+        self.entries += entries
 
     def know(self, entry: Entry) -> None:
         """Keep the hash of an entry of a replay."""

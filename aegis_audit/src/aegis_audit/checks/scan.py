@@ -14,15 +14,15 @@ from aegis_audit.checks.damage import Damage
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.pairing import Pairing
 from aegis_audit.checks.run import OPENINGS, Run
+from aegis_audit.checks.skim import Skimmer
 from aegis_audit.entry import EVENT_KINDS, EVENT_TYPES, MAX_LINE, ZERO_HASH, Entry
 from aegis_audit.errors import AbsentSegment, DamagedSegment, MalformedEntry, UnreadableSegment
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.segment import Block, Line, Segment
+from aegis_audit.shape import Shapes
 
 MAX_RUNS: Final = 4096
 """Runs of one segment that are kept until all are known; beyond that a gap is judged where it is."""
-
-MAX_SESSIONS: Final = 100_000
 
 
 @dataclass(slots=True)
@@ -34,21 +34,22 @@ class Scan:
     pairing: Pairing
     entries: int = 0
     size: int = 0
-    lines: int = 0
     runs: list[Run] = field(default_factory=list[Run])
     sessions: set[str] = field(default_factory=set[str])
     lost: list[range] = field(default_factory=list[range])
     """Numbers of entries that the writer has recorded as lost."""
 
 
-def scan(segment: Segment, progress: Callable[[int], None] = lambda _: None) -> Scan:
+def scan(segment: Segment, shapes: Shapes, progress: Callable[[int], None] = lambda _: None) -> Scan:
     """Read one segment; `progress` is called with the bytes of each step."""
-    return _Scanner(segment, progress).read()
+    return _Scanner(segment, shapes, progress).read()
 
 
 class _Scanner:
-    def __init__(self, segment: Segment, progress: Callable[[int], None]) -> None:
-        self._result = Scan(segment, Findings(), Pairing(segment.path))
+    def __init__(self, segment: Segment, shapes: Shapes, progress: Callable[[int], None]) -> None:
+        self._result = result = Scan(segment, Findings(), Pairing(segment.path))
+        self._shapes = shapes
+        self._skimmer = Skimmer(shapes, result.pairing, result.sessions)
         self._path = segment.path
         self._progress = progress
         self._damage = Damage(segment.path, self._result.findings)
@@ -56,6 +57,7 @@ class _Scanner:
         self._announced = range(0)
         self._announcer: Run | None = None
         self._is_anchored = False
+        self._lines = 0
 
     def read(self) -> Scan:
         try:
@@ -72,16 +74,24 @@ class _Scanner:
         self._damage.finish()
         return self._result
 
-    def _take(self, block: Block | Line) -> None:
-        if isinstance(block, Line):
-            self._judge(block)
-            size = block.length
-        else:
-            for index in range(len(block.lines)):
-                self._judge(block.line(index))
-            size = sum(map(len, block.lines)) + len(block.lines)
-        self._result.size += size
-        self._progress(size)
+    def _take(self, block: Block) -> None:
+        text, at = _as_latin_1(block.data), 0
+        while at < len(block.data):
+            if text and self._run and self._is_at_ease(self._run):
+                before = self._lines
+                self._lines, at = self._skimmer.skim(self._run, text, at, before)
+                self._result.entries += self._lines - before
+            if at < len(block.data):
+                self._lines += 1
+                line = block.line(self._lines, at)
+                self._judge(line)
+                at += len(line.raw)
+        self._result.size += block.length
+        self._progress(block.length)
+
+    def _is_at_ease(self, run: Run) -> bool:
+        """Tell whether the next entry has one place where it may stand, right behind the last one."""
+        return run.is_certain and self._announcer is None and not self._damage.is_open
 
     def _judge(self, line: Line) -> None:
         try:
@@ -91,11 +101,11 @@ class _Scanner:
             return
         place = Place(self._path, line.number, line.offset, entry.seq)
         self._result.entries += 1
-        if len(self._result.sessions) < MAX_SESSIONS:
-            self._result.sessions.add(entry.session_id)
+        self._result.sessions.add(entry.session_id)
         self._check_hash(entry, place)
         self._put(entry, place)
         self._heed(entry, place)
+        self._shapes.learn(entry)
 
     def _check_hash(self, entry: Entry, place: Place) -> None:
         if entry.computed_hash != entry.entry_hash:
@@ -271,3 +281,11 @@ def _range(value: Any, *, below: int) -> range | None:
             return range(first, last + 1)
         case _:
             return None
+
+
+def _as_latin_1(data: bytes) -> str:
+    """Return the bytes of valid UTF-8 as characters of the same value, nothing for other bytes."""
+    try:
+        return data.decode("latin-1") if data.isascii() or data.decode("utf-8") else ""
+    except UnicodeDecodeError:
+        return ""
