@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from traceback import extract_tb
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 from aegis_audit.errors import AuditError
 from aegis_audit.escape import defuse
@@ -31,6 +31,7 @@ def main() -> NoReturn:
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = _INTERRUPTED
+        _discard(sys.stdout)  # whoever reads it may be the one who does not go on
     except BrokenPipeError:
         status = _READER_GONE
     except OSError as exc:  # the output: what is read is translated where it is read
@@ -46,16 +47,17 @@ def _run() -> int:
     cli: Any = import_module("aegis_audit.cli").cli
     click: Any = import_module("click")
     try:
-        status = cli.main(prog_name="aegis-audit", standalone_mode=False)
+        # Not `cli.main`: it ends with the status of a tampered log when the reader of the output has gone.
+        with cli.make_context("aegis-audit", sys.argv[1:]) as context:
+            return int(cli.invoke(context) or 0)
+    except click.exceptions.Exit as exc:  # --help and --version
+        return int(exc.exit_code)
     except click.ClickException as exc:
         exc.message = "\n".join(map(defuse, exc.message.split("\n")))
         exc.show()
         return int(exc.exit_code)
-    except click.Abort:
-        return _INTERRUPTED
     except AuditError as exc:
         return _fail(str(exc))
-    return status if isinstance(status, int) else 0
 
 
 def _prepare_streams() -> None:
@@ -74,7 +76,13 @@ def _abandon_output() -> None:
         try:
             stream.flush()
         except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            _discard(stream)
+
+
+def _discard(stream: TextIO) -> None:
+    """Send what a stream still holds, and what is written to it from now on, nowhere."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fail(message: str) -> int:
