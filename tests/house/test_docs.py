@@ -55,8 +55,8 @@ def test_every_command_and_option_is_documented(name: str, command: click.Comman
     assert re.search(rf"^## `{re.escape(name)}\b", text, re.MULTILINE)
     section = re.split(rf"^## `{re.escape(name)}[` ].*$", text, flags=re.MULTILINE)[1].partition("\n## ")[0]
     parameters = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
-    options = [option for parameter in parameters for option in parameter.opts]
-    assert [option for option in options if f"`{option}" not in section] == []
+    options = [f"`{option}" for parameter in parameters for option in parameter.opts]
+    assert [option for option in options if f"{option}" not in section] == []
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
