@@ -25,6 +25,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
         ("exe.\u202egpj\u2066\u200f", r"exe.\u202egpj\u2066\u200f"),
         ("a\u200bb\ufeff\u00ad\u2028", r"a\u200bb\ufeff\xad\u2028"),
         ("\u3164\u2800\ufe0f\u034f\U000e0100\U000e0041", r"\u3164\u2800\ufe0f\u034f\U000e0100\U000e0041"),
+        ("e\u0301\u0302\u0303\u0304 Vie\u0323\u0302t", "e\u0301\u0302\\u0303\\u0304 Vie\u0323\u0302t"),
         ("\udc80\ud83d", r"\udc80\ud83d"),
         ("\ue000\U0010ffff", r"\ue000\U0010ffff"),
         ("a\u00a0b\u3000", r"a\xa0b\u3000"),

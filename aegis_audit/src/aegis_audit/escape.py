@@ -11,10 +11,13 @@ import re
 from typing import Final
 
 # `str.isprintable` refuses controls, format characters (bidi, zero-width), surrogates, private and unassigned code
-# points and every separator but the space. These are the rest of Unicode's Default_Ignorable_Code_Point, and two more
-# that print as nothing.
-_UNSEEN: Final = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef\u2800"
-_HAS_UNSEEN: Final = re.compile(f"[{_UNSEEN}]")
+# points and every separator but the space. It lets pass the rest of Unicode's Default_Ignorable_Code_Point, and a blank
+# of Braille, which show nothing; and accents without end on one letter, which cover the lines around it.
+_INVISIBLE: Final = (
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_ACCENT: Final = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_DECEPTIVE: Final = re.compile(f"{_INVISIBLE}|(?<={_ACCENT}{{2}}){_ACCENT}")
 _BEYOND_ASCII: Final = re.compile(r"[^ -~\n]")
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -29,9 +32,11 @@ def escape(text: str) -> str:
 
 def defuse(text: str) -> str:
     """Return `text` as `escape` does, but with backslashes as they are: for a message that quotes what it cites."""
-    if text.isprintable() and not _HAS_UNSEEN.search(text):
+    if not text.isascii():
+        text = _DECEPTIVE.sub(lambda match: _code(match[0]), text)
+    if text.isprintable():
         return text
-    return "".join(character if _is_plain(character) else _code(character) for character in text)
+    return "".join(character if character.isprintable() else _code(character) for character in text)
 
 
 def escape_json(text: str) -> str:
@@ -45,10 +50,6 @@ def escape_json(text: str) -> str:
 def _json_code(match: re.Match[str]) -> str:
     units = match[0].encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
-
-
-def _is_plain(character: str) -> bool:
-    return character.isprintable() and not _HAS_UNSEEN.match(character)
 
 
 def _code(character: str) -> str:

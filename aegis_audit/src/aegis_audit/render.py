@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from textwrap import wrap
 from typing import Final, NamedTuple, NoReturn, TextIO
 
 from rich.cells import cell_len, set_cell_size
@@ -36,6 +37,7 @@ _SLOWEST: Final = 10
 _LONG: Final = 32 << 20
 """Bytes from which on an input takes long enough for a progress bar."""
 
+_PROSE_WIDTH: Final = 100
 _GAP: Final = "  "
 _STYLES: Final = {
     Verdict.VALID: "bold green",
@@ -88,6 +90,11 @@ class Screen:
         else:
             self._stream.write("".join(piece if isinstance(piece, str) else piece[0] for piece in pieces) + "\n")
 
+    def prose(self, text: str) -> None:
+        """Write sentences, at most as wide as is easily read."""
+        for line in wrap(text, min(self.width, _PROSE_WIDTH) if self.is_terminal else _PROSE_WIDTH):
+            self.line(line)
+
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> None:
         """Write a table whose first columns are `numbers`; of more than `MAX_SHOWN` rows, the number of the rest."""
         rows = iter(rows)
@@ -131,7 +138,7 @@ def verification(report: Report) -> None:
         count = sum(count for code, count in report.counts.items() if code.is_note is is_note)
         _findings(screen, kept, count, title)
     uncovered = sum(log.uncovered for log in report.logs)
-    screen.line(f"Not covered by any signature: {_many(uncovered, 'entry', 'entries')}. {NOT_SHOWN}")
+    screen.prose(f"Not covered by any signature: {_many(uncovered, 'entry', 'entries')}. {NOT_SHOWN}")
 
 
 def _log(screen: Screen, log: LogReport) -> None:
@@ -289,9 +296,9 @@ def summary(summed: Summary) -> None:
     for table in (*_tallies(summed), _tools(summed), _slowest(summed), _denials(summed), _unanswered(summed)):
         if table.rows:
             screen.table(table.heads, table.rows, numbers=table.numbers)
-    screen.line("A request counts once, by its intent or its denial. P50 is an estimate to within 1/32, MAX is exact.")
-    screen.line(
-        f"One table tells {MAX_NAMES:,} names apart, and {MAX_REASONS} reasons for a rule; {OTHER} is the rest."
+    screen.prose(
+        "A request counts once, by its intent or its denial. P50 is an estimate to within 1/32, MAX is exact. "
+        f"{MAX_NAMES:,} names are told apart in one table, and {MAX_REASONS} reasons for a rule; {OTHER} is the rest."
     )
 
 
