@@ -1,7 +1,7 @@
 """The hash chain: where an entry must stand, as a pure state machine.
 
-Writer and verifier share it: the writer seals the next entry with `append`, the verifier asks `break_at` whether an
-entry may follow a head.
+Writer and verifier share it: the writer seals the next entry with `append`, the verifier asks by number and by link
+whether an entry follows a head.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from aegis_audit.entry import ZERO_HASH, Draft, Entry, seal
-from aegis_audit.finding import FindingCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +34,11 @@ def append(head: Head, draft: Draft, timestamp: str) -> tuple[bytes, Head]:
     return line, Head(head.seq + 1, entry_hash)
 
 
-def break_at(head: Head, entry: Entry) -> FindingCode | None:
-    """Say what is wrong with `entry` as the one after `head`; None if it follows, or if only entries between are missing.
-
-    A forward gap whose link nevertheless names `head` is a contradiction: the link says neighbours, the numbers do not.
-    """
-    if entry.seq <= head.seq:
-        return FindingCode.DUPLICATED if is_at(head, entry) else FindingCode.REORDERED
-    if (entry.prev_hash == head.entry_hash) == (entry.seq == head.seq + 1):
-        return None
-    return FindingCode.BROKEN_LINK
+def is_numbered_after(head: Head, entry: Entry) -> bool:
+    """Tell whether `entry` has the number that follows `head`."""
+    return entry.seq == head.seq + 1
 
 
-def is_at(head: Head, entry: Entry) -> bool:
-    """Tell whether `entry` is the very entry that `head` names."""
-    return entry.seq == head.seq and entry.entry_hash == head.entry_hash
+def is_linked_to(head: Head, entry: Entry) -> bool:
+    """Tell whether `entry` names `head` as the one before it."""
+    return entry.prev_hash == head.entry_hash

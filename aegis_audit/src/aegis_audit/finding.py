@@ -75,7 +75,7 @@ class FindingCode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the evidence: `line` from 1, `offset` in bytes from 0 of the expanded segment, `seq` where it is known."""
+    """Where in the evidence: `line` from 1, `offset` in bytes of the expanded segment, `seq` where it is known."""
 
     path: str
     line: int | None = None

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from aegis_audit.entry import MAX_LINE
@@ -78,15 +79,23 @@ class Segment:
         """Tell whether a second reading gives the same bytes; a stream is gone once it is read."""
         return self.path != STANDARD_INPUT
 
-    def blocks(self) -> Iterator[Block]:
-        """Yield the lines in blocks.
+    @property
+    def size(self) -> int:
+        """Return the bytes on the disk, 0 if that cannot be told."""
+        try:
+            return 0 if self.path == STANDARD_INPUT else Path(self.path).stat().st_size
+        except (OSError, ValueError):
+            return 0
+
+    def blocks(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[Block]:
+        """Yield the lines in blocks; `progress` is called with the bytes of each step, as many as are on the disk.
 
         Raises:
             AbsentSegment: there is nothing at the path, or a directory.
             UnreadableSegment: it is no regular file, may not be read, or shrank while it was read.
             DamagedSegment: it is compressed, and does not expand to its end.
         """
-        return _cut(expand(_read(self.path)))
+        return _cut(expand(_counted(_read(self.path), progress)))
 
     def lines(self) -> Iterator[Line]:
         """Yield every line in order; raises as `blocks` does."""
@@ -141,6 +150,12 @@ def _take_overlong(data: bytes, pieces: Iterator[bytes], offset: int) -> tuple[B
         length += len(data)
         data = next(pieces, b"")
     return Block(offset, begun, length), b""
+
+
+def _counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        progress(len(piece))
+        yield piece
 
 
 def _read(path: str) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ def verify(
 
     `from_genesis` demands that each log begins with its first entry. `allow_empty` accepts files and directories
     that are there and hold no entry; a path at which there is nothing is never accepted. `progress` is called with
-    the expanded bytes of each step.
+    the bytes of each step, as many as are on the disk.
     """
     segments = find_segments(paths)
     if allow_empty:

@@ -44,10 +44,10 @@ def _spread_along_links(runs: Sequence[Run]) -> None:
     for run in runs:
         run.origin = run.origin or ends.get((run.first_seq, run.first_prev_hash))
         if run.origin:
-            ends |= {(run.last_seq + 1, last_hash): run.origin for last_hash in run.last_hashes}
+            ends |= {(run.last_seq + 1, head.entry_hash): run.origin for head in run.heads}
     starts: dict[tuple[int, str], str] = {}
     for run in reversed(runs):
-        follower = (starts.get((run.last_seq + 1, last_hash)) for last_hash in run.last_hashes)
+        follower = (starts.get((run.last_seq + 1, head.entry_hash)) for head in run.heads)
         run.origin = run.origin or next(filter(None, follower), None)
         if run.origin and run.first_prev_hash != ZERO_HASH:
             starts[run.first_seq, run.first_prev_hash] = run.origin
@@ -101,7 +101,7 @@ def _check_link(before: Run, after: Run) -> Iterator[Finding]:
     if after.first_timestamp < before.last_timestamp:
         expected = f"not before {before.last_timestamp}"
         yield Finding(FindingCode.CLOCK_STEP, after.place, expected, after.first_timestamp)
-    if after.is_suspect or after.first_prev_hash in before.last_hashes:
+    if after.is_suspect or after.first_prev_hash in {head.entry_hash for head in before.heads}:
         return
     yield Finding(FindingCode.BROKEN_LINK, after.place, f"prev_hash {before.last_hash}", after.first_prev_hash)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from aegis_audit import chain
+from aegis_audit.chain import Head
 from aegis_audit.entry import Entry
 from aegis_audit.finding import Place
 
@@ -26,16 +28,15 @@ MAX_RIVALS: Final = 8
 class Run:
     """Entries `first_seq` to `last_seq`; it grows while its segment is read.
 
-    After an entry that contradicts itself more than one number or hash may be the true one: `last_seqs` and
-    `last_hashes` hold all that the next entry may follow, the likeliest first.
+    `heads` are all that the next entry may follow, the likeliest first: there are several behind an entry that
+    contradicts itself, because either its number or its hash may be the one that was changed.
     """
 
     place: Place
     first_seq: int
     first_prev_hash: str
     first_timestamp: str
-    last_seqs: tuple[int, ...]
-    last_hashes: tuple[str, ...]
+    heads: tuple[Head, ...]
     last_timestamp: str
     entries: int = 1
     origin: str | None = None
@@ -59,8 +60,7 @@ class Run:
             first_seq=entry.seq,
             first_prev_hash=entry.prev_hash,
             first_timestamp=entry.timestamp,
-            last_seqs=(entry.seq,),
-            last_hashes=_hashes(entry),
+            heads=_heads(entry, entry.seq),
             last_timestamp=entry.timestamp,
             is_opening=entry.kind in OPENINGS and is_sound,
             is_suspect=not is_sound,
@@ -69,45 +69,50 @@ class Run:
     @property
     def last_seq(self) -> int:
         """Return the number of the last entry."""
-        return self.last_seqs[0]
+        return self.heads[0].seq
 
     @property
     def last_hash(self) -> str:
         """Return the hash that the last entry states."""
-        return self.last_hashes[0]
+        return self.heads[0].entry_hash
 
     @property
     def is_certain(self) -> bool:
         """Tell whether there is one entry that the next one may follow, and no need to look at it more closely."""
-        return len(self.last_seqs) == len(self.last_hashes) == 1 and not self.is_replay
+        return len(self.heads) == 1 and not self.is_replay
+
+    def holds_last(self, entry: Entry) -> bool:
+        """Tell whether `entry` is the last entry once more."""
+        return any(head.entry_hash == entry.entry_hash for head in self.heads)
+
+    def is_rivalled_by(self, entry: Entry) -> bool:
+        """Tell whether `entry` has the number of the last entry."""
+        return any(head.seq == entry.seq for head in self.heads)
 
     def is_numbered_on(self, entry: Entry) -> bool:
         """Tell whether `entry` has the next number."""
-        return entry.seq - 1 in self.last_seqs
+        return any(chain.is_numbered_after(head, entry) for head in self.heads)
 
     def is_linked_to(self, entry: Entry) -> bool:
         """Tell whether `entry` names the last entry as the one before it."""
-        return entry.prev_hash in self.last_hashes
+        return any(chain.is_linked_to(head, entry) for head in self.heads)
 
     def renumber(self, entry: Entry) -> None:
         """Let `entry` say which number the first entry has, if that one contradicts itself and the link is right."""
         if self.is_suspect and self.entries == 1 and self.is_linked_to(entry) and entry.seq:
             self.first_seq = entry.seq - 1
-            self.last_seqs = (entry.seq - 1,)
+            self.heads = tuple(Head(entry.seq - 1, head.entry_hash) for head in self.heads)
 
     def extend(self, entry: Entry) -> None:
         """Let `entry` follow, whatever number it states: where the numbers disagree, the next entry decides."""
-        if self.is_numbered_on(entry):
-            self.last_seqs = (entry.seq,)
-        else:
-            self.last_seqs = (self.last_seq + 1, entry.seq)
-        self.last_hashes = _hashes(entry)
+        seqs = (entry.seq,) if self.is_numbered_on(entry) else (self.last_seq + 1, entry.seq)
+        self.heads = _heads(entry, *seqs)
         self.last_timestamp = entry.timestamp
         self.entries += 1
 
     def skip_to(self, seq: int, entry_hash: str, timestamp: str, entries: int) -> None:
         """Let so many entries follow that are known to follow each other, the last of them as given."""
-        self.last_seqs, self.last_hashes, self.last_timestamp = (seq,), (entry_hash,), timestamp
+        self.heads, self.last_timestamp = (Head(seq, entry_hash),), timestamp
         self.entries += entries
 
     def know(self, entry: Entry) -> None:
@@ -117,10 +122,9 @@ class Run:
 
     def also_end_with(self, entry: Entry) -> None:
         """Accept a second entry in the place of the last one."""
-        self.last_hashes = (*self.last_hashes[:MAX_RIVALS], *_hashes(entry))
+        self.heads = (*self.heads[:MAX_RIVALS], *_heads(entry, entry.seq))
 
 
-def _hashes(entry: Entry) -> tuple[str, ...]:
-    if entry.computed_hash == entry.entry_hash:
-        return (entry.entry_hash,)
-    return entry.entry_hash, entry.computed_hash
+def _heads(entry: Entry, *seqs: int) -> tuple[Head, ...]:
+    hashes = dict.fromkeys((entry.entry_hash, entry.computed_hash))
+    return tuple(Head(seq, entry_hash) for seq in seqs for entry_hash in hashes)

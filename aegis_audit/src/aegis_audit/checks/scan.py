@@ -41,7 +41,7 @@ class Scan:
 
 
 def scan(segment: Segment, shapes: Shapes, progress: Callable[[int], None] = lambda _: None) -> Scan:
-    """Read one segment; `progress` is called with the bytes of each step."""
+    """Read one segment; `progress` is called with the bytes of each step, as many as are on the disk."""
     return _Scanner(segment, shapes, progress).read()
 
 
@@ -61,7 +61,7 @@ class _Scanner:
 
     def read(self) -> Scan:
         try:
-            for block in self._result.segment.blocks():
+            for block in self._result.segment.blocks(self._progress):
                 self._take(block)
         except AbsentSegment as exc:
             self._add(FindingCode.NO_ENTRIES, Place(self._path), "a segment", exc.reason)
@@ -87,7 +87,6 @@ class _Scanner:
                 self._judge(line)
                 at += len(line.raw)
         self._result.size += block.length
-        self._progress(block.length)
 
     def _is_at_ease(self, run: Run) -> bool:
         """Tell whether the next entry has one place where it may stand, right behind the last one."""
@@ -130,9 +129,9 @@ class _Scanner:
         elif run.is_linked_to(entry):
             self._add(FindingCode.BROKEN_LINK, place, f"entry {run.last_seq + 1}", f"entry {entry.seq}")
             self._extend(run, entry, place)
-        elif entry.kind in OPENINGS and entry.entry_hash not in run.last_hashes:
+        elif entry.kind in OPENINGS and not run.holds_last(entry):
             self._begin(entry, place)  # files that were put together, in whatever order
-        elif entry.seq in run.last_seqs:
+        elif run.is_rivalled_by(entry):
             self._repeat(run, entry, place)
         elif run.is_numbered_on(entry):
             self._add(FindingCode.BROKEN_LINK, place, f"prev_hash {run.last_hash}", entry.prev_hash)
@@ -181,7 +180,7 @@ class _Scanner:
 
     def _repeat(self, run: Run, entry: Entry, place: Place) -> None:
         self._damage.close(range(0))
-        if entry.entry_hash in run.last_hashes:
+        if run.holds_last(entry):
             self._add(FindingCode.DUPLICATED, place, f"entry {run.last_seq + 1}", f"entry {entry.seq} again")
         else:
             self._add(FindingCode.EQUIVOCATION, place, run.last_hash, entry.entry_hash)
@@ -227,6 +226,7 @@ class _Scanner:
                 self._add(FindingCode.FALSE_ATTESTATION, place, f"{name} {own}", repr(entry.event[name])[:100])
         if "replay" in entry.event:
             self._heed_replay(entry, place, run)
+        self._heed_fragments(entry, place)
 
     def _heed_replay(self, entry: Entry, place: Place, run: Run) -> None:
         announced = _range(entry.event["replay"], below=entry.seq)
@@ -240,6 +240,9 @@ class _Scanner:
         if self._run and self._run.is_replay:
             return  # what it attests stands where it was written first
         self._heed_loss(entry, place)
+        self._heed_fragments(entry, place)
+
+    def _heed_fragments(self, entry: Entry, place: Place) -> None:
         unmatched = self._damage.attest(entry.event)
         if self._is_anchored and entry.computed_hash == entry.entry_hash:
             for attestation in unmatched:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from aegis_audit import render
+from aegis_audit.archive import find_segments
 from aegis_audit.export import document
 from aegis_audit.verify import verify as judge
 
@@ -23,7 +24,8 @@ def verify(paths: tuple[str, ...], *, from_genesis: bool, allow_empty: bool, for
 
     Example: aegis-audit verify --from-genesis ~/.local/state/aegis-mcp/
     """
-    with render.progress(0, "verifying") as advance:
+    size = sum(segment.size for segment in find_segments(paths))
+    with render.progress(size, "verifying") as advance:
         report = judge(paths, from_genesis=from_genesis, allow_empty=allow_empty, progress=advance)
     if quiet:
         return report.verdict.exit_code
