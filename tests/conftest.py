@@ -1,4 +1,4 @@
-"""Which tests can run here: those that lack a program are skipped with the reason, or fail where skips are forbidden."""
+"""Which tests can run here: one that lacks a program is skipped with the reason, or fails where skips are forbidden."""
 
 from __future__ import annotations
 

@@ -40,7 +40,9 @@ def serve(root: Path) -> None:
 def server(root: Path) -> MCPServer[None]:
     """Return the server of a folder that exists."""
     workspace = Workspace(root)
-    made: MCPServer[None] = MCPServer("aegis-workspace", instructions=f"Text files below one folder: {root.name}")
+    made: MCPServer[None] = MCPServer(
+        "aegis-workspace", instructions=f"Text files below one folder: {root.name}", log_level="WARNING"
+    )
     for tool in (workspace.list_files, workspace.read_file, workspace.search_files):
         made.tool(annotations=_READS)(tool)
     for tool in (workspace.write_file, workspace.delete_file):

@@ -1,0 +1,94 @@
+"""The end of a gateway: within two seconds, with every outcome written, and with nothing left behind."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from support.gateway import Stage
+from support.host import RawHost
+from support.processes import is_alive, wait_until
+
+# Ignores the end of its input and every polite signal, as does what it has started.
+STUBBORN = "trap '' TERM HUP INT; sleep 600 & echo $$ $! > {pids}; exec 0<&-; wait; wait"
+
+LIMIT_SECONDS = 4.0
+"""Two seconds are promised; a machine under load gets as many again."""
+
+
+def _start_stubborn(stage: Stage) -> tuple[RawHost, list[int]]:
+    pids = stage.directory / "pids"
+    host = stage.wrap("sh", "-c", STUBBORN.format(pids=pids))
+    wait_until(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    return host, [int(pid) for pid in pids.read_text().split()]
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stubborn_upstream_and_what_it_started_are_gone_soon(tmp_path: Path, number: signal.Signals | None) -> None:
+    stage = Stage(tmp_path)
+    host, pids = _start_stubborn(stage)
+    assert all(is_alive(pid) for pid in pids)
+    start = time.monotonic()
+    if number is not None:
+        host.process.send_signal(number)
+        host.process.wait(20)
+    assert host.close() == 0
+    assert time.monotonic() - start < LIMIT_SECONDS
+    assert not any(is_alive(pid) for pid in pids)
+    last = stage.entries()[-1]["event"]
+    assert last["kind"] == "gateway_stopped"
+    assert last["reason"] == (number.name if number else "the host closed the input")
+    assert stage.verify().returncode == 0
+
+
+def test_a_killed_gateway_leaves_neither_the_upstream_nor_what_that_has_started(tmp_path: Path) -> None:
+    host, pids = _start_stubborn(Stage(tmp_path))
+    host.process.kill()
+    host.close()
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_a_call_in_flight_at_the_end_has_an_outcome(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    host = stage.wrap()
+    host.initialize()
+    params = {"name": "wait", "arguments": {"seconds": 60}}
+    host.send({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    wait_until(lambda: len(stage.frames_received()) == 3)
+    host.close()
+    assert [entry["event"].get("status") for entry in stage.requests()] == [None, "cancelled"]
+
+
+def test_a_cancelled_call_is_recorded_as_such_and_its_late_answer_is_dropped(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    with stage.wrap() as host:
+        host.initialize()
+        params = {"name": "wait", "arguments": {"seconds": 0.5}}
+        host.send({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params})
+        host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}})
+        host.call("wait", {"seconds": 1})
+        assert all(b'"id":7' not in line for line in host.lines)
+    assert [frame["method"] for frame in stage.frames_received()][2:4] == ["tools/call", "notifications/cancelled"]
+    statuses = [entry["event"].get("status") for entry in stage.requests()]
+    assert statuses == [None, "cancelled", None, "ok"]
+
+
+def test_a_command_that_is_not_there_is_explained(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    host = stage.wrap("no-such-program")
+    assert host.close() == 1
+    assert b"'no-such-program' is not found" in host.stderr
+    assert [entry["event"]["kind"] for entry in stage.entries()][-1] == "upstream_lost"
+
+
+def test_an_upstream_gets_an_allow_list_of_the_environment(tmp_path: Path) -> None:
+    show = f"import os, json; open({str(tmp_path / 'seen')!r}, 'w').write(json.dumps(dict(os.environ)))"
+    stage = Stage(tmp_path, extra_environment={"MY_TOKEN": "hidden", "HTTPS_PROXY": "http://127.0.0.1:9"})
+    stage.wrap(sys.executable, "-c", show).close()
+    seen = (tmp_path / "seen").read_text(encoding="utf-8")
+    assert "MY_TOKEN" not in seen
+    assert "HTTPS_PROXY" in seen

@@ -1,0 +1,28 @@
+"""Processes as the system sees them, and waiting with a bound."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+_LIMIT_SECONDS = 20.0
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, at most 20 s."""
+    deadline = time.monotonic() + _LIMIT_SECONDS
+    pause = Event()
+    while not holds():
+        assert time.monotonic() < deadline, "it does not come to hold"
+        pause.wait(0.01)
