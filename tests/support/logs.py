@@ -114,7 +114,7 @@ def rotated_log(*calls: int) -> list[list[bytes]]:
     segments: list[list[bytes]] = []
     number = 0
     for count in calls:
-        for number in range(number, number + count):  # noqa: B020, PLR1704  numbers go on
+        for number in range(number, number + count):  # noqa: B020  numbers go on
             log.call(number)
         number += 1
         segments.append(log.rotate())
