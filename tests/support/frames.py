@@ -1,0 +1,66 @@
+"""Lines that are not one message with one meaning, each under what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aegis_mcp import frame
+
+REFUSED: Final = {
+    "nothing": b"",
+    "not JSON": b"hello",
+    "a batch": b'[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}]',
+    "an empty batch": b"[]",
+    "a string": b'"tools/call"',
+    "two frames": b'{"jsonrpc":"2.0","id":1,"method":"ping"}{"jsonrpc":"2.0","id":2,"method":"ping"}',
+    "a byte order mark": b'\xef\xbb\xbf{"jsonrpc":"2.0","id":1,"method":"ping"}',
+    "invalid UTF-8": b'{"jsonrpc":"2.0","id":1,"method":"\xff"}',
+    "an overlong encoding": b'{"jsonrpc":"2.0","id":1,"method":"\xc0\xaf"}',
+    "an encoded surrogate": b'{"jsonrpc":"2.0","id":1,"method":"\xed\xa0\x80"}',
+    "an escaped lone surrogate": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"\\uD83D"}}',
+    "a lone surrogate in a key": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"\\udc00":1}}',
+    "a control character": b'{"jsonrpc":"2.0","id":1,"method":"a\x00b"}',
+    "a carriage return between tokens": b'{"jsonrpc":"2.0","id":1,\r"method":"ping"}',
+    "a frame between carriage returns": b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":\r'
+    b'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x"}}\r}}',
+    "no version": b'{"id":1,"method":"ping"}',
+    "another version": b'{"jsonrpc":"1.0","id":1,"method":"ping"}',
+    "two methods": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","method":"ping"}',
+    "two methods, one escaped": b'{"jsonrpc":"2.0","id":1,"method":"ping","\\u006dethod":"tools/call"}',
+    "two names": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","name":"b"}}',
+    "a twice named argument": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":'
+    b'{"p":1,"p":2}}}',
+    "a method in capitals beside one": b'{"jsonrpc":"2.0","id":1,"method":"ping","METHOD":"tools/call"}',
+    "only a method in capitals": b'{"jsonrpc":"2.0","id":1,"Method":"tools/call"}',
+    "a name in capitals": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","Name":"b"}}',
+    "a method that is no string": b'{"jsonrpc":"2.0","id":1,"method":7}',
+    "a method and a result": b'{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}',
+    "a method and an error": b'{"jsonrpc":"2.0","id":1,"method":"ping","error":{}}',
+    "a result and an error": b'{"jsonrpc":"2.0","id":1,"result":{},"error":{}}',
+    "a result and params": b'{"jsonrpc":"2.0","id":1,"result":{},"params":{}}',
+    "neither": b'{"jsonrpc":"2.0","id":1}',
+    "params in a list": b'{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}',
+    "params null": b'{"jsonrpc":"2.0","id":1,"method":"ping","params":null}',
+    "id null": b'{"jsonrpc":"2.0","id":null,"method":"tools/call","params":{"name":"x"}}',
+    "id true": b'{"jsonrpc":"2.0","id":true,"method":"ping"}',
+    "id a float": b'{"jsonrpc":"2.0","id":1.0,"method":"ping"}',
+    "id a list": b'{"jsonrpc":"2.0","id":[1],"method":"ping"}',
+    "a request without id": b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"x"}}',
+    "a response without id": b'{"jsonrpc":"2.0","result":{}}',
+    "a notification with id": b'{"jsonrpc":"2.0","id":1,"method":"notifications/tools/call"}',
+    "NaN": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":NaN}}',
+    "Infinity": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":-Infinity}}',
+    "a float beyond doubles": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":1e400}}',
+    "an integer of 5,000 digits": b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"method":"ping"}',
+    "nesting of 129": b'{"jsonrpc":"2.0","id":1,"method":"x","params":' + b'{"a":' * 128 + b"1" + b"}" * 129,
+    "nesting of 100,000": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":' + b"[" * 100_000,
+    "a call without a name": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}',
+    "a call whose name is no string": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":["x"]}}',
+    "a call without params": b'{"jsonrpc":"2.0","id":1,"method":"tools/call"}',
+    "arguments in a list": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":["a"]}}',
+    "a read without uri": b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"name":"x"}}',
+    "a prompt without name": b'{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"uri":"x"}}',
+    "a comment": b'{"jsonrpc":"2.0","id":1,"method":"ping"} // x',
+    "a trailing comma": b'{"jsonrpc":"2.0","id":1,"method":"ping",}',
+    "more than 16 MiB": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"' + b"x" * frame.MAX_FRAME + b'"}}',
+}
