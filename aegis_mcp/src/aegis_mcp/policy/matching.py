@@ -20,7 +20,7 @@ Truth: TypeAlias = bool | None
 # What servers are known to strip off a path before they use it: what is left may be a link that was never looked at.
 _STRIPPED: Final = "\"'\ufeff"
 # What each process sees differently: `/proc/self/cwd` of the gateway is not that of the server.
-_PRIVATE: Final = re.compile(r"/[/.]*(proc|dev)(/|$)")
+_PRIVATE: Final = re.compile(r"//?(proc|dev/fd|dev/std(in|out|err))(/|$)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _ABSENT: Final = object()
@@ -129,7 +129,8 @@ def _is_within(path: str, directories: Sequence[str]) -> Truth:
 def _is_plain(path: str) -> bool:
     """Tell whether every process takes this text for the same absolute path."""
     is_stripped = path.strip().strip(_STRIPPED) == path
-    return is_stripped and not _CONTROL.search(path) and PurePath(path).is_absolute() and not _PRIVATE.match(path)
+    is_shared = not _PRIVATE.match(os.path.normpath(path))
+    return is_stripped and is_shared and not _CONTROL.search(path) and PurePath(path).is_absolute()
 
 
 def _resolve(path: str) -> str:
