@@ -48,22 +48,19 @@ def is_plain(value: object, nesting: int = MAX_NESTING) -> bool:
     Raises:
         UnencodableValue: the value nests deeper than `nesting` levels.
     """
-    kind = type(value)
-    if kind is dict:
-        if not nesting:
-            raise UnencodableValue(f"nesting deeper than {MAX_NESTING}")
+    if type(value) is dict:
         members = cast("dict[str, object]", value)
-        return _all_plain(members.values(), nesting - 1, plain="".join(members).isascii())
-    if kind is list:
-        if not nesting:
-            raise UnencodableValue(f"nesting deeper than {MAX_NESTING}")
-        return _all_plain(cast("list[object]", value), nesting - 1, plain=True)
-    return kind in _LEAVES
-
-
-def _all_plain(values: Any, nesting: int, *, plain: bool) -> bool:
+        inner, plain = members.values(), "".join(members).isascii()
+    elif type(value) is list:
+        inner, plain = cast("list[object]", value), True
+    else:
+        return type(value) in _LEAVES
+    if not nesting:
+        raise UnencodableValue(f"nesting deeper than {MAX_NESTING}")
+    if _LEAVES.issuperset(map(type, inner)):
+        return plain
     # Every branch is walked even after the answer is known: the walk is also what bounds the nesting.
-    for value in values:
-        if type(value) not in _LEAVES and not is_plain(value, nesting):
+    for one in inner:
+        if type(one) not in _LEAVES and not is_plain(one, nesting - 1):
             plain = False
     return plain
