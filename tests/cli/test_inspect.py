@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.auditor import Outcome, audit, audit_on_terminal
+from support.auditor import COMMAND, Outcome, audit, audit_on_terminal, run_on_terminal
 from support.logs import LogBuilder, rotated_log, small_log, trace_of, write
 
 GOLDEN = Path(__file__).parents[1] / "vectors" / "chain-v1.jsonl"
@@ -295,6 +295,12 @@ def test_a_terminal_shows_colours_and_cuts_long_names(tmp_path: Path) -> None:
     assert "漢字漢字漢字…" in shown.stdout
 
 
+@pytest.mark.parametrize("columns", ["0", "-1", "1", "many", ""])
+def test_an_odd_width_hides_no_entry(columns: str) -> None:
+    shown = audit_on_terminal("inspect", GOLDEN, env={"NO_COLOR": "1", "COLUMNS": columns})
+    assert [line.split()[0] for line in shown.stdout.splitlines()[:6]] == ["SEQ", "0", "1", "2", "3", "4"]
+
+
 def test_a_dumb_terminal_gets_no_escape_sequence() -> None:
     assert "\x1b" not in audit_on_terminal("inspect", GOLDEN, env={"TERM": "dumb"}).stdout
 
@@ -316,3 +322,14 @@ def test_a_pipe_gets_neither_colours_nor_cuts(tmp_path: Path) -> None:
         "1.200",
         "00000000",
     ]
+
+
+def test_progress_does_not_get_into_an_output_beside_the_terminal(tmp_path: Path) -> None:
+    log = write(tmp_path / "audit.log", small_log(20))
+    with log.open("ab") as sparse:
+        sparse.truncate(64 << 20)
+    into = tmp_path / "entries.jsonl"
+    shown = run_on_terminal("sh", "-c", 'exec "$@" >"$0"', into, *COMMAND, "inspect", log, "--format", "jsonl")
+    assert shown.status == 3
+    assert "━" in shown.stdout
+    assert [json.loads(line)["seq"] for line in into.read_bytes().splitlines()] == list(range(41))

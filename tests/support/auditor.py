@@ -46,7 +46,12 @@ def audit(*arguments: str | Path, stdin: bytes = b"", env: Mapping[str, str] | N
 
 
 def audit_on_terminal(*arguments: str | Path, columns: int = 80, env: Mapping[str, str] | None = None) -> Outcome:
-    """Run the command on a terminal that is so wide; all that it shows is in `stdout`, line ends as `\\n`."""
+    """Run the command on a terminal that is so wide."""
+    return run_on_terminal(*COMMAND, *arguments, columns=columns, env=env)
+
+
+def run_on_terminal(*command: str | Path, columns: int = 80, env: Mapping[str, str] | None = None) -> Outcome:
+    """Run any command on a terminal; all that it shows is in `stdout`, line ends as `\\n`."""
     import fcntl  # noqa: PLC0415 - Windows has no terminals of this kind
     import pty  # noqa: PLC0415
     import struct  # noqa: PLC0415
@@ -56,7 +61,7 @@ def audit_on_terminal(*arguments: str | Path, columns: int = 80, env: Mapping[st
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     shown = bytearray()
     with subprocess.Popen(
-        (*COMMAND, *arguments),
+        command,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

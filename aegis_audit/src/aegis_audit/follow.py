@@ -28,21 +28,24 @@ class LiveSegment:
     descriptor: int
     pause: Callable[[], None]
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[Line]:
         """Yield the lines that are there and those that come, until the log goes on elsewhere.
+
+        `progress` is called with the bytes of each step.
 
         Raises:
             UnreadableSegment: the bytes cannot be had.
         """
-        return lines_of(self._pieces())
+        return lines_of(self._pieces(progress))
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _pieces(self, progress: Callable[[int], None]) -> Iterator[bytes]:
         position, beginning = 0, b""
         try:
             while not self._is_cut(position, beginning):
                 is_over = self._is_replaced()
                 if piece := os.read(self.descriptor, MAX_LINE):
                     position += len(piece)
+                    progress(len(piece))
                     beginning = (beginning + piece)[:_BEGINNING]
                     yield piece
                 elif is_over:

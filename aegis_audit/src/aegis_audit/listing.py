@@ -18,11 +18,20 @@ from aegis_audit.reading import Reading, Source
 class Listing:
     """One pass over a log: the entries that `query` asks for, of them the first `limit` or the `last` ones.
 
-    `hold` is how many bytes may be held back to learn whether a request was answered.
+    `hold` is how many bytes may be held back to learn whether a request was answered; `progress` is called with the
+    bytes of each step.
     """
 
-    def __init__(self, query: Query, *, limit: int | None = None, last: int | None = None, hold: int = HOLD) -> None:
-        self.reading = Reading()
+    def __init__(
+        self,
+        query: Query,
+        *,
+        limit: int | None = None,
+        last: int | None = None,
+        hold: int = HOLD,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.reading = Reading(progress)
         self.unanswered = Unanswered()
         self.shown = 0
         self._query = query

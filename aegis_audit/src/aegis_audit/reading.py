@@ -8,7 +8,7 @@ follow from each other is for `verify` to say.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from aegis_audit.checks.damage import Damage
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.run import MAX_KNOWN_HASHES, OPENINGS
-from aegis_audit.entry import MAX_LINE, Entry
+from aegis_audit.entry import Entry
 from aegis_audit.errors import AbsentSegment, AuditError, DamagedSegment, MalformedEntry, UnreadableSegment
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.report import finding_json
@@ -32,7 +32,7 @@ class Source(Protocol):
 
     @property
     def path(self) -> str: ...
-    def lines(self) -> Iterator[Line]: ...
+    def lines(self, progress: Callable[[int], None]) -> Iterator[Line]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,14 @@ class Found:
 class Reading:
     """One pass over the lines of a log, and what is to be said of those that are no intact entries.
 
-    `entries` counts the intact ones, `repeated` those among them that stood in an earlier segment already.
+    `entries` counts the intact ones, `repeated` those among them that stood in an earlier segment already. `progress`
+    is called with the bytes of each step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Callable[[int], None] = lambda _: None) -> None:
         self.entries = 0
         self.repeated = 0
+        self._progress = progress
         self._spoilt = 0
         self._findings = Findings()
         self._known: OrderedDict[str, int] = OrderedDict()  # a dict is slow at its old end
@@ -111,7 +113,7 @@ class Reading:
     def _read_one(self, source: Source) -> Iterator[Found]:
         damage, self._stretch, end = Damage(source.path, self._findings), self._stretch + 1, 0
         try:
-            for line in source.lines():
+            for line in source.lines(self._progress):
                 end = line.offset + line.length
                 if found := self._judge(line, source.path, damage):
                     yield found
@@ -126,7 +128,7 @@ class Reading:
 
     def _judge(self, line: Line, path: str, damage: Damage) -> Found | None:
         try:
-            entry = parse(line)
+            entry = line.parse()
         except MalformedEntry as exc:
             self._spoilt += 1
             damage.add(line, exc)
@@ -155,19 +157,6 @@ class Reading:
         return False
 
 
-def parse(line: Line) -> Entry:
-    """Return the entry that stands in `line`.
-
-    Raises:
-        MalformedEntry: there is none.
-    """
-    if line.is_whole:
-        return Entry.parse(line.raw)
-    if line.is_overlong:
-        raise MalformedEntry(FindingCode.OVERLONG_LINE, f"at most {MAX_LINE} bytes", f"{line.length} bytes")
-    raise MalformedEntry(FindingCode.TORN_TAIL, "a line that ends in LF", "the end of the file")
-
-
 def in_order(segments: Sequence[Segment]) -> list[Segment]:
     """Return the segments in the order of their content: log by log, then by the number of the first entry.
 
@@ -189,7 +178,7 @@ def _first_entry(segment: Segment) -> Entry | None:
     try:
         for line in islice(segment.lines(), _LINES_LOOKED_AT):
             try:
-                return parse(line)
+                return line.parse()
             except MalformedEntry:
                 continue
     except AuditError:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from shutil import get_terminal_size
 from textwrap import wrap
 from typing import Final, NamedTuple, NoReturn, TextIO
 
@@ -71,6 +72,7 @@ class Screen:
         self.is_terminal = stream.isatty()
         self._console = _Console(
             file=stream,
+            width=get_terminal_size().columns,  # which takes COLUMNS=0 for nothing said; `rich` would then show nothing
             force_terminal=self.is_terminal,  # whatever FORCE_COLOR says: a pipe gets no escape sequence
             color_system="auto" if self.is_terminal and not os.environ.get("NO_COLOR") else None,
             highlight=False,
@@ -359,7 +361,9 @@ def progress(total: int, label: str) -> Generator[Callable[[int], None]]:
         yield lambda _: None
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_Console(file=sys.stderr), transient=True) as bar:
+    console = _Console(file=sys.stderr)
+    # The bar leaves both streams to those who write to them: standard output may be a file or a pipe.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
         task = bar.add_task(defuse(label), total=total)
         yield lambda size: bar.advance(task, size)
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from aegis_audit.entry import MAX_LINE
-from aegis_audit.errors import AbsentSegment, UnreadableSegment
+from aegis_audit.entry import MAX_LINE, Entry
+from aegis_audit.errors import AbsentSegment, MalformedEntry, UnreadableSegment
 from aegis_audit.expand import MAX_PIECE, expand
+from aegis_audit.finding import FindingCode
 
 STANDARD_INPUT: Final = "-"
 
@@ -50,6 +51,20 @@ class Line(NamedTuple):
     def is_overlong(self) -> bool:
         """Tell whether the line is longer than an entry may be."""
         return self.length > MAX_LINE
+
+    def parse(self) -> Entry:
+        """Return the entry that stands in the line.
+
+        Raises:
+            MalformedEntry: there is none.
+        """
+        if self.is_whole:
+            return Entry.parse(self.raw)
+        if b"\x00" in self.raw:
+            raise MalformedEntry(FindingCode.NUL_BYTES, "an entry", "NUL bytes")
+        if self.is_overlong:
+            raise MalformedEntry(FindingCode.OVERLONG_LINE, f"at most {MAX_LINE} bytes", f"{self.length} bytes")
+        raise MalformedEntry(FindingCode.TORN_TAIL, "a line that ends in LF", "the end of the file")
 
 
 class Block(NamedTuple):
@@ -97,9 +112,9 @@ class Segment:
         """
         return _cut(expand(_counted(_read(self.path), progress)))
 
-    def lines(self) -> Iterator[Line]:
-        """Yield every line in order; raises as `blocks` does."""
-        return _one_by_one(self.blocks())
+    def lines(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[Line]:
+        """Yield every line in order; calls `progress` and raises as `blocks` does."""
+        return _one_by_one(self.blocks(progress))
 
 
 def lines_of(pieces: Iterator[bytes]) -> Iterator[Line]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 
 from aegis_audit import render
-from aegis_audit.answer import HOLD, Settled, Unanswered
+from aegis_audit.answer import Settled, Unanswered
 from aegis_audit.archive import find_segments
 from aegis_audit.entry import EVENT_TYPES
 from aegis_audit.errors import UnusableQuery
@@ -89,25 +89,26 @@ def inspect(
         raise click.UsageError("--limit and --last exclude each other.")
     if is_following:
         return _follow(paths, Listing(query, limit=limit, hold=0), form, last)
-    listing = Listing(query, limit=limit, last=last, hold=HOLD)
     segments = in_order(find_segments(paths))
+    # On a terminal the entries themselves show that it goes on.
+    size = 0 if sys.stdout.isatty() else sum(segment.size for segment in segments)
     look_ahead = partial(unanswered_in, segments) if all(one.can_be_read_again for one in segments) else Unanswered
-    entries = listing.entries(segments, look_ahead)
-    if form == "json":
-        document = JsonDocument(sys.stdout)
-        for one in entries:
-            document.add(one)
-        document.finish(listing)
-    else:
-        show = _row_writer(form)
-        for one in entries:
-            show(one)
-        _conclude(listing)
+    add, finish = _output(form)
+    with render.progress(size, "reading") as advance:
+        listing = Listing(query, limit=limit, last=last, progress=advance)
+        for one in listing.entries(segments, look_ahead):
+            add(one)
+    finish(listing)
     return listing.reading.verdict.exit_code
 
 
-def _row_writer(form: str) -> Callable[[Settled], None]:
-    return JsonLines(sys.stdout).add if form == "jsonl" else render.EntryTable(render.Screen(sys.stdout)).add
+def _output(form: str) -> tuple[Callable[[Settled], None], Callable[[Listing], None]]:
+    """Return what takes each entry, and what takes the account of all of them."""
+    if form == "json":
+        document = JsonDocument(sys.stdout)
+        return document.add, document.finish
+    lines = JsonLines(sys.stdout) if form == "jsonl" else render.EntryTable(render.Screen(sys.stdout))
+    return lines.add, _conclude
 
 
 def _follow(paths: tuple[str, ...], listing: Listing, form: str, last: int | None) -> int:
@@ -116,7 +117,7 @@ def _follow(paths: tuple[str, ...], listing: Listing, form: str, last: int | Non
     if form == "json":
         raise click.UsageError("--follow has no end that a JSON document could have; take --format jsonl.")
     backlog: deque[Settled] = deque(maxlen=last)
-    show = _row_writer(form)
+    show, finish = _output(form)
     is_live = last is None
 
     def pause() -> None:
@@ -132,9 +133,9 @@ def _follow(paths: tuple[str, ...], listing: Listing, form: str, last: int | Non
             (show if is_live else backlog.append)(one)
     except KeyboardInterrupt:
         if listing.reading.damaged:
-            _conclude(listing)
+            finish(listing)
         return _INTERRUPTED
-    _conclude(listing)
+    finish(listing)
     return listing.reading.verdict.exit_code
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from pathlib import Path
 
 import click
 
@@ -12,7 +10,6 @@ from aegis_audit import render
 from aegis_audit.archive import find_segments
 from aegis_audit.export import document
 from aegis_audit.reading import Reading, in_order
-from aegis_audit.segment import Segment
 from aegis_audit.summary import Summary
 
 
@@ -29,11 +26,11 @@ def summarize(paths: tuple[str, ...], form: str) -> int:
     Example: aegis-audit summarize ~/.local/state/aegis-mcp/
     """
     segments = in_order(find_segments(paths))
-    reading, summed = Reading(), Summary()
-    with render.progress(_size(segments), "reading") as advance:
+    summed = Summary()
+    with render.progress(sum(segment.size for segment in segments), "reading") as advance:
+        reading = Reading(advance)
         for found in reading.read(segments):
             summed.add(found.entry)
-            advance(found.line.length)
     if form == "json":
         click.echo(document({**summed.to_json(), **reading.to_json()}))
     else:
@@ -41,8 +38,3 @@ def summarize(paths: tuple[str, ...], form: str) -> int:
         sys.stdout.flush()
         render.damage(render.Screen(sys.stderr), reading)
     return reading.verdict.exit_code
-
-
-def _size(segments: Iterable[Segment]) -> int:
-    """Return the bytes on disk; what is compressed takes longer than the bar says."""
-    return sum(path.stat().st_size for segment in segments if (path := Path(segment.path)).is_file())
