@@ -228,6 +228,7 @@ def test_nothing_is_never_a_success(tmp_path: Path) -> None:
     statuses = [audit("inspect", path).status for path in (empty, tmp_path / "absent.log", tmp_path / "folder")]
     assert statuses == [5, 5, 5]
     assert "there is no such file" in audit("inspect", tmp_path / "absent.log").stderr
+    assert audit("inspect", empty, "--format", "json").json["entries"] == []
 
 
 # Segments.

@@ -59,6 +59,7 @@ def test_json_has_the_same_counts() -> None:
     assert shown.json == {
         "entries": 5,
         "sessions": 1,
+        "has_more_sessions": False,
         "first_time": "2026-11-24T03:31:51.123450Z",
         "last_time": "2026-11-24T03:31:51.123454Z",
         "types": {"security_event": 2, "tool_invocation": 2, "access_denied": 1},
@@ -107,7 +108,10 @@ def test_unanswered_requests_are_named(tmp_path: Path) -> None:
     log = write(tmp_path / "audit.log", builder.lines)
     intent = {"seq": 2, "timestamp": "2026-11-24T03:31:51.126456Z", "server": "files", "name": "write_file"}
     assert audit("summarize", log, "--format", "json").json["unanswered"] == {"count": 1, "first": [intent]}
-    assert "SENT, ANSWER UNKNOWN" in audit("summarize", log).stdout
+    shown = audit("summarize", log).stdout
+    assert shown.splitlines()[2] == "1 request sent, answer unknown"
+    table = shown.partition("SENT, ANSWER UNKNOWN\n")[2].splitlines()[0]
+    assert table.split() == ["2", "2026-11-24T03:31:51.126456Z", "files", "write_file"]
 
 
 def test_an_outcome_answers_the_oldest_intent_of_its_trace(tmp_path: Path) -> None:

@@ -53,7 +53,19 @@ def test_many_findings_are_counted_beyond_those_that_are_shown(tmp_path: Path) -
     shown = audit("verify", log)
     assert shown.status == 3
     assert shown.stdout.count("AEG102") == 100
-    assert "and 150 more findings; --format json has more of them\n" in shown.stdout
+    assert "and 150 more findings; --format json has more\n" in shown.stdout
+
+
+def test_notes_come_after_the_findings_on_one_line_each(tmp_path: Path) -> None:
+    builder = LogBuilder()
+    builder.open_log()
+    builder.intent(0)
+    log = write(tmp_path / "audit.log", [*builder.lines, b"junk\n"])
+    lines = audit("verify", log).stdout.splitlines()
+    notes = [line for line in lines if line.startswith("AEG5")]
+    title = "a call was sent and its answer is not recorded"
+    assert [note.partition(" (expected ")[0] for note in notes] == [f"AEG505 {log}, line 2, seq 1: {title}"]
+    assert lines.index(notes[0]) > max(index for index, line in enumerate(lines) if line.startswith("AEG102"))
 
 
 @pytest.mark.parametrize("paths", [("empty.log",), ("absent.log",)])

@@ -135,10 +135,8 @@ def verification(report: Report) -> None:
     screen.table(heads, segments, numbers=4)
     for log in report.logs:
         _log(screen, log)
-    for title, is_note in (("findings", False), ("notes", True)):
-        kept = [finding for finding in report.findings if finding.code.is_note is is_note]
-        count = sum(count for code, count in report.counts.items() if code.is_note is is_note)
-        _findings(screen, kept, count, title)
+    _findings(screen, report)
+    _notes(screen, report)
     uncovered = sum(log.uncovered for log in report.logs)
     screen.prose(f"Not covered by any signature: {_many(uncovered, 'entry', 'entries')}. {NOT_SHOWN}")
 
@@ -151,18 +149,35 @@ def _log(screen: Screen, log: LogReport) -> None:
     screen.line()
 
 
-def _findings(screen: Screen, kept: Sequence[Finding], count: int, title: str) -> None:
-    for finding in kept[:MAX_SHOWN]:
-        style = "dim" if finding.code.is_note else _STYLES[finding.code.verdict]
-        screen.line((finding.code.identifier, style), f"  {finding.code.title}")
+def _findings(screen: Screen, report: Report) -> None:
+    shown = [finding for finding in report.findings if not finding.code.is_note][:MAX_SHOWN]
+    for finding in shown:
+        screen.line((finding.code.identifier, _STYLES[finding.code.verdict]), f"  {finding.code.title}")
         screen.line(f"  at        {_place(finding.place)}")
         for name, text in (("expected", finding.expected), ("found", finding.found)):
             if text:
                 screen.line(f"  {name:8}  {defuse(text)}")
         screen.line()
-    if count > MAX_SHOWN:
-        screen.line(f"and {count - min(len(kept), MAX_SHOWN):,} more {title}; --format json has more of them")
+    if left := sum(count for code, count in report.counts.items() if not code.is_note) - len(shown):
+        screen.line(f"and {_many(left, 'more finding')}; --format json has more")
         screen.line()
+
+
+def _notes(screen: Screen, report: Report) -> None:
+    shown = [finding for finding in report.findings if finding.code.is_note][:MAX_SHOWN]
+    for note in shown:
+        _in_brief(screen, note)
+    if left := sum(count for code, count in report.counts.items() if code.is_note) - len(shown):
+        screen.line(f"and {_many(left, 'more note')}; --format json has more")
+    if shown:
+        screen.line()
+
+
+def _in_brief(screen: Screen, finding: Finding) -> None:
+    code = finding.code
+    style = "dim" if code.is_note else _STYLES[code.verdict]
+    detail = f"expected {defuse(finding.expected)}, found {defuse(finding.found)}"
+    screen.line((code.identifier, style), f" {_place(finding.place)}: {code.title} ({detail})")
 
 
 def _place(place: Place) -> str:
@@ -269,13 +284,11 @@ def account(screen: Screen, listing: Listing) -> None:
 
 def damage(screen: Screen, reading: Reading) -> None:
     """Write where the lines stand that could not be used, and what is wrong with them."""
-    findings = reading.findings()
-    for finding in findings[:MAX_SHOWN]:
-        code = finding.code
-        detail = f"expected {defuse(finding.expected)}, found {defuse(finding.found)}"
-        screen.line((code.identifier, _STYLES[code.verdict]), f" {_place(finding.place)}: {code.title} ({detail})")
-    if reading.found > MAX_SHOWN:
-        screen.line(f"and {reading.found - MAX_SHOWN:,} more findings; --format json has more of them")
+    shown = reading.findings()[:MAX_SHOWN]
+    for finding in shown:
+        _in_brief(screen, finding)
+    if left := reading.found - len(shown):
+        screen.line(f"and {_many(left, 'more finding')}; --format json has more")
 
 
 def unanswered(screen: Screen, intents: Unanswered) -> None:
@@ -292,8 +305,13 @@ def unanswered(screen: Screen, intents: Unanswered) -> None:
 def summary(summed: Summary) -> None:
     """Write a summary to standard output."""
     screen = Screen(sys.stdout)
-    screen.line((_many(summed.entries, "entry", "entries"), "bold"), f" in {_many(summed.sessions, 'session')}")
+    or_more = " or more" if summed.has_more_sessions else ""
+    screen.line(
+        (_many(summed.entries, "entry", "entries"), "bold"), f" in {_many(summed.sessions, 'session')}{or_more}"
+    )
     screen.line(f"from {summed.first_time or NOTHING} to {summed.last_time or NOTHING}")
+    if count := summed.unanswered.count:
+        screen.line(f"{_many(count, 'request')} {ANSWER_UNKNOWN}")
     screen.line()
     for table in (*_tallies(summed), _tools(summed), _slowest(summed), _denials(summed), _unanswered(summed)):
         if table.rows:

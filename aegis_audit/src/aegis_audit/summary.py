@@ -20,7 +20,7 @@ MAX_REASONS: Final = 5
 """Distinct reasons that are counted one by one for one rule."""
 
 MAX_SESSIONS: Final = 100_000
-"""Sessions that are told apart; beyond that their number is a lower bound."""
+"""Sessions that are told apart."""
 
 OTHER: Final = "(other)"
 """The name under which a full table counts."""
@@ -121,6 +121,7 @@ class Summary:
         self.last_time: str | None = None
         self.types, self.kinds, self.decisions, self.statuses, self.servers = (Tally() for _ in range(5))
         self.unanswered = Unanswered()
+        self.has_more_sessions = False
         self._sessions: set[str] = set()
         self._tools: dict[tuple[str, str], Tool] = {}
         self._denials: defaultdict[str, Denials] = defaultdict(Denials)
@@ -148,6 +149,7 @@ class Summary:
         return {
             "entries": self.entries,
             "sessions": self.sessions,
+            "has_more_sessions": self.has_more_sessions,
             "first_time": self.first_time,
             "last_time": self.last_time,
             "types": dict(self.types.ranked()),
@@ -170,6 +172,8 @@ class Summary:
         self.last_time = max(self.last_time or entry.timestamp, entry.timestamp)
         if len(self._sessions) < MAX_SESSIONS:
             self._sessions.add(entry.session_id)
+        elif entry.session_id not in self._sessions:
+            self.has_more_sessions = True
         self.types.add(entry.event_type)
         self.kinds.add(entry.kind)
         self.unanswered.take(entry)
