@@ -7,11 +7,12 @@ what comes together shares one write and one sync. A disk or a lock that hangs h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from aegis_audit.entry import Draft
@@ -21,16 +22,18 @@ from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.settings import AuditSettings, Durability
 
 _MOST_AT_ONCE: Final = 256
+_MARGIN: Final = 0.05
+"""Seconds by which the thread gives up before those who wait for it do."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Batch:
-    """Entries that wait for the thread; `is_given_up` once nobody waits for them any more."""
+    """Entries that wait for the thread; nobody waits for them after `expires`, on the monotonic clock."""
 
     drafts: Sequence[Draft]
     is_synced: bool
     done: asyncio.Future[None]
-    is_given_up: bool = field(default=False)
+    expires: float
 
 
 class Recorder:
@@ -39,7 +42,7 @@ class Recorder:
     def __init__(self, journal: Journal, settings: AuditSettings) -> None:
         self._journal = journal
         self._settings = settings
-        self._waiting: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Batch] = queue.SimpleQueue()
         self._unfinished = 0
         self._thread: threading.Thread | None = None
         self._late_since: float | None = None
@@ -59,7 +62,8 @@ class Recorder:
                 pass  # another gateway is writing: let the thread wait for it
             else:
                 return
-        await self._commit_in_thread(_Batch(drafts, is_synced, asyncio.get_running_loop().create_future()))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._commit_in_thread(_Batch(drafts, is_synced, done, time.monotonic() + self._settings.deadline))
 
     async def _commit_in_thread(self, batch: _Batch) -> None:
         if self._late_since is not None:
@@ -72,27 +76,15 @@ class Recorder:
         try:
             await asyncio.wait_for(asyncio.shield(batch.done), self._settings.deadline)
         except TimeoutError as exc:
-            batch.is_given_up = True
             self._late_since = self._late_since or time.monotonic()
             raise AuditUnavailable(f"the audit log did not answer within {self._settings.deadline:g} s") from exc
 
-    async def close(self) -> None:
-        """Let the thread finish what it has, within the deadline, and close the files."""
-        if self._thread:
-            self._waiting.put(None)
-            await asyncio.to_thread(self._thread.join, self._settings.deadline)
-        if self._thread is None or not self._thread.is_alive():
-            self._journal.close()
-
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        while batches := self._next_batches():
-            wanted = [batch for batch in batches if not batch.is_given_up]
+        while True:
+            batches = self._next_batches()
             failure: AuditUnavailable | None = None
             try:
-                drafts = [draft for batch in wanted for draft in batch.drafts]
-                if drafts:
-                    is_synced = any(batch.is_synced for batch in wanted)
-                    self._journal.append(drafts, is_synced=is_synced, patience=self._settings.deadline)
+                self._write(batches)
             except AuditUnavailable as exc:
                 failure = exc
             try:
@@ -100,18 +92,21 @@ class Recorder:
             except RuntimeError:
                 return  # the loop has ended: nobody waits any more
 
+    def _write(self, batches: Sequence[_Batch]) -> None:
+        # What nobody waits for any more was refused: it must not be recorded as sent.
+        now = time.monotonic()
+        wanted = [batch for batch in batches if batch.expires > now]
+        if wanted:
+            drafts = [draft for batch in wanted for draft in batch.drafts]
+            patience = max(0.0, min(batch.expires for batch in wanted) - now - _MARGIN)
+            self._journal.append(drafts, is_synced=any(batch.is_synced for batch in wanted), patience=patience)
+
     def _next_batches(self) -> list[_Batch]:
-        """Wait for a batch, and take those that have come by then with it; empty when there will be no more."""
-        batches: list[_Batch] = []
-        batch = self._waiting.get()
-        while batch is not None:
-            batches.append(batch)
-            if len(batches) == _MOST_AT_ONCE:
-                break
-            try:
-                batch = self._waiting.get_nowait()
-            except queue.Empty:
-                break
+        """Wait for a batch, and take those that have come by then with it."""
+        batches = [self._waiting.get()]
+        with contextlib.suppress(queue.Empty):
+            while len(batches) < _MOST_AT_ONCE:
+                batches.append(self._waiting.get_nowait())
         return batches
 
     def _finish(self, batches: list[_Batch], failure: AuditUnavailable | None) -> None:

@@ -114,9 +114,10 @@ class Storage:
         deadline = time.monotonic() + patience
         pause = _FIRST_PAUSE
         while (lock := self._try_lock()) is None:
-            if time.monotonic() >= deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise LogLocked(f"another process has held the lock of {self.path} for {patience:g} s")
-            time.sleep(pause)
+            time.sleep(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)
         try:
             yield
