@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict, deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from aegis_audit.checks.findings import Findings
+from aegis_audit.checks.run import Run
 from aegis_audit.errors import DamagedSegment, MalformedEntry
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.report import MAX_FINDINGS
 from aegis_audit.segment import Line
+
+
+@dataclass(slots=True)
+class _Gap:
+    """Damaged lines that stand together, the runs before and after them, and the numbers that are missing there."""
+
+    lines: list[int]
+    before: Run | None = None
+    after: Run | None = None
+    missing: range = range(0)
 
 
 class Damage:
@@ -26,40 +37,46 @@ class Damage:
         self._findings = findings
         self._lines: list[Finding] = []
         self._by_content: defaultdict[tuple[object, object], deque[int]] = defaultdict(deque)
-        self._first_of_group: int | None = None
-        self.is_open = False
-        """Damage stands behind the last entry."""
+        self._gaps: list[_Gap] = []
+        self._gap: _Gap | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether damage stands behind the last entry."""
+        return self._gap is not None
 
     def add(self, line: Line, error: MalformedEntry) -> None:
         """Record a damaged line."""
         found = f"{error.found}, in a line of {line.length} bytes"
         finding = Finding(error.code, Place(self._path, line.number, line.offset), error.expected, found)
-        is_kept = len(self._lines) < MAX_FINDINGS
-        if not self.is_open:
-            self._first_of_group = len(self._lines) if is_kept else None
-        self.is_open = True
-        if not is_kept:
+        gap = self._gap = self._gap or _Gap([])
+        if len(self._lines) >= MAX_FINDINGS:
             self._findings.add(finding)
             return
         if not line.is_overlong:  # what was cut for its length cannot be compared
             fragment = line.raw.removesuffix(b"\n")
             self._by_content[len(fragment), hashlib.sha256(fragment).hexdigest()].append(len(self._lines))
+        gap.lines.append(len(self._lines))
         self._lines.append(finding)
 
     def add_end(self, error: DamagedSegment, offset: int) -> None:
         """Record that a compressed segment does not expand to its end."""
         code = FindingCode.TORN_TAIL if error.is_cut_off else FindingCode.DAMAGED_COMPRESSION
         self._findings.add(Finding(code, Place(self._path, None, offset), error.expected, error.found))
-        self.is_open = True
+        self._gap = self._gap or _Gap([])
 
-    def close(self, missing: range) -> None:
-        """End a group of damaged lines at an entry; `missing` are the numbers that are not there because of it."""
-        first, self._first_of_group, self.is_open = self._first_of_group, None, False
-        if first is None or not missing:
+    def close(self, before: Run | None = None, after: Run | None = None) -> None:
+        """End damage at an entry; where it stands between two runs, it may be what is missing between them."""
+        gap, self._gap = self._gap, None
+        if gap is None or (before is None and after is None):
             return
-        finding = self._lines[first]
-        found = f"{finding.found}; entries {missing.start} to {missing[-1]} cannot be read"
-        self._lines[first] = replace(finding, place=replace(finding.place, seq=missing.start), found=found)
+        gap.before, gap.after = before, after
+        if before and after:
+            gap.missing = range(before.last_seq + 1, after.first_seq)
+        if len(self._gaps) < MAX_FINDINGS:
+            self._gaps.append(gap)
+        else:
+            _excuse(gap)
 
     def attest(self, event: dict[str, Any]) -> list[str]:
         """Match the attestations of a `recovered` event with the damage so far; return those that match none.
@@ -80,8 +97,27 @@ class Damage:
 
     def finish(self) -> None:
         """Hand over what is known of the damaged lines now that no attestation can follow."""
+        for gap in self._gaps:
+            spoilt = [index for index in gap.lines if self._lines[index].code is not FindingCode.ATTESTED_FRAGMENT]
+            # A fragment that the writer has attested is no entry that was there: what is missing beside it is missing.
+            if spoilt or not gap.lines:
+                _excuse(gap)
+            if spoilt and gap.missing:
+                self._lines[spoilt[0]] = _bounded(self._lines[spoilt[0]], gap.missing)
         for finding in self._lines:
             self._findings.add(finding)
+
+
+def _excuse(gap: _Gap) -> None:
+    if gap.before:
+        gap.before.has_damage_after = True
+    if gap.after:
+        gap.after.has_damage_before = True
+
+
+def _bounded(finding: Finding, missing: range) -> Finding:
+    found = f"{finding.found}; entries {missing.start} to {missing[-1]} cannot be read"
+    return replace(finding, place=replace(finding.place, seq=missing.start), found=found)
 
 
 def _fragments(event: dict[str, Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ a segment. Entries of one segment that are out of order, or stand twice without 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Container, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -21,15 +22,16 @@ MAX_COMPARISONS: Final = 8
 def check_order(runs: Sequence[Run]) -> Iterator[Finding]:
     """Yield what is wrong among the runs of one log in one segment, given in the order in which they stand there."""
     ordered = [run for run in runs if not run.is_replay]
-    twice = list(_overlaps(ordered))
-    for count, (one, other) in enumerate(twice):
-        yield _twice(one, other, is_looked_at=count < MAX_COMPARISONS)
-    known = {_line(run) for pair in twice for run in pair}
-    for expected, run in sorted(_inversions(ordered), key=lambda inversion: _line(inversion[1])):
-        if _line(run) not in known:
-            known.add(_line(run))
-            found = f"entry {run.first_seq}"
-            yield Finding(FindingCode.REORDERED, run.place, f"no entry before entry {expected}", found)
+    overlaps = list(_overlaps(ordered))
+    for count, (first, second) in enumerate(overlaps):
+        yield _twice(first, second, is_looked_at=count < MAX_COMPARISONS)
+    # What one move has put out of order gives one finding, and what stands twice is no move.
+    known = {_line(run) for overlap in overlaps for run in overlap}
+    for check in (_backwards, _inversions, _interruptions):
+        for finding in list(check(ordered, known)):
+            if finding.place.line not in known:
+                known.add(finding.place.line or 0)
+                yield finding
 
 
 def _overlaps(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
@@ -42,14 +44,36 @@ def _overlaps(runs: Sequence[Run]) -> Iterator[tuple[Run, Run]]:
             widest = run
 
 
-def _inversions(runs: Sequence[Run]) -> Iterator[tuple[int, Run]]:
-    """Yield each run that stands too late, with the number before which it belongs."""
+def _backwards(runs: Sequence[Run], _: Container[int]) -> Iterator[Finding]:
+    """Yield where the numbers go back to an entry that does not open a segment."""
     for before, run in pairwise(runs):
         if run.first_seq < before.last_seq and not run.is_opening:
-            yield before.last_seq, run
+            yield _reordered(run, f"entry {before.last_seq + 1}", f"entry {run.first_seq}")
+
+
+def _inversions(runs: Sequence[Run], _: Container[int]) -> Iterator[Finding]:
+    """Yield what stands behind its own successor, which does not open a segment."""
     for run, after in pairwise(sorted(runs, key=_first_seq)):
         if _line(after) < _line(run) and not after.is_opening:
-            yield after.first_seq, run
+            yield _reordered(
+                run, f"entry {run.first_seq} before entry {after.first_seq}", f"it behind line {_line(after)}"
+            )
+
+
+def _interruptions(runs: Sequence[Run], known: Container[int]) -> Iterator[Finding]:
+    """Yield what follows its predecessor behind something else that nothing has been found about."""
+    lines = [_line(run) for run in runs]
+    for before, run in pairwise(sorted(runs, key=_first_seq)):
+        if run.is_opening or run.first_seq != before.last_seq + 1:
+            continue
+        between = lines[bisect_right(lines, _line(before)) : bisect_left(lines, _line(run))]
+        if between and not any(line in known for line in between):
+            expected = f"entry {run.first_seq} right behind entry {before.last_seq}"
+            yield _reordered(run, expected, "other entries between them")
+
+
+def _reordered(run: Run, expected: str, found: str) -> Finding:
+    return Finding(FindingCode.REORDERED, run.place, expected, found)
 
 
 def check_interruptions(runs: Sequence[Run]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.pairing import Pairing
 from aegis_audit.checks.run import OPENINGS, Run
 from aegis_audit.checks.skim import Skimmer
-from aegis_audit.entry import EVENT_KINDS, EVENT_TYPES, MAX_LINE, ZERO_HASH, Entry
+from aegis_audit.entry import EVENT_KINDS, EVENT_TYPES, ZERO_HASH, Entry
 from aegis_audit.errors import AbsentSegment, DamagedSegment, MalformedEntry, UnreadableSegment
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.segment import Block, Line, Segment
@@ -69,8 +69,7 @@ class _Scanner:
             self._add(FindingCode.UNREADABLE, Place(self._path), "a readable segment", exc.reason)
         except DamagedSegment as exc:
             self._damage.add_end(exc, self._result.size)
-        if self._run and self._damage.is_open:
-            self._run.has_damage_after = True
+        self._damage.close(self._run)
         self._damage.finish()
         return self._result
 
@@ -94,7 +93,7 @@ class _Scanner:
 
     def _judge(self, line: Line) -> None:
         try:
-            entry = Entry.parse(_whole(line))
+            entry = line.parse()
         except MalformedEntry as exc:
             self._damage.add(line, exc)
             return
@@ -147,30 +146,29 @@ class _Scanner:
         return self._run
 
     def _is_replayed(self, entry: Entry) -> bool:
+        """Tell whether `entry` begins or resumes what was announced, which comes in its old order."""
         run = self._run
-        return entry.seq in self._announced and not (run and run.is_replay and run.is_numbered_on(entry))
+        is_further_on = run is None or not run.is_replay or entry.seq > run.last_seq + 1
+        return entry.seq in self._announced and is_further_on
 
     def _begin(self, entry: Entry, place: Place) -> None:
         before = self._run
         if before and len(self._result.runs) >= MAX_RUNS:
             self._jump(before, entry, place)
             return
-        self._run = run = Run.begin(entry, place)
-        run.is_replay = entry.seq in self._announced
+        run = Run.begin(entry, place)
+        run.is_replay = self._is_replayed(entry)
+        self._run = run
         run.know(entry)
         if not run.is_replay:
             self._announced, self._announcer = range(0), None
             # Where a segment is here from its first byte on, all that its writer attests has to be here too.
             self._is_anchored = run.is_opening
-        if self._damage.is_open:
-            run.has_damage_before = True
-            if before:
-                before.has_damage_after = True
-            self._damage.close(range(before.last_seq + 1 if before else entry.seq, entry.seq))
+        self._damage.close(before, run)
         self._result.runs.append(run)
 
     def _extend(self, run: Run, entry: Entry, place: Place) -> None:
-        self._damage.close(range(0))
+        self._damage.close()
         if run is self._announcer:
             self._announced, self._announcer = range(0), None
         if entry.timestamp < run.last_timestamp:
@@ -179,7 +177,7 @@ class _Scanner:
         run.know(entry)
 
     def _repeat(self, run: Run, entry: Entry, place: Place) -> None:
-        self._damage.close(range(0))
+        self._damage.close()
         if run.holds_last(entry):
             self._add(FindingCode.DUPLICATED, place, f"entry {run.last_seq + 1}", f"entry {entry.seq} again")
         else:
@@ -191,7 +189,7 @@ class _Scanner:
         is_ahead = entry.seq > run.last_seq
         code = FindingCode.MISSING_RANGE if is_ahead else FindingCode.REORDERED
         self._add(code, place, f"entry {run.last_seq + 1}", f"entry {entry.seq}")
-        self._damage.close(range(0))
+        self._damage.close()
         run.extend(entry)
 
     # What the entry says.
@@ -260,21 +258,6 @@ class _Scanner:
 
     def _add(self, code: FindingCode, place: Place, expected: str, found: str) -> None:
         self._result.findings.add(Finding(code, place, expected, found))
-
-
-def _whole(line: Line) -> bytes:
-    """Return the bytes of a line that is complete and not too long.
-
-    Raises:
-        MalformedEntry: it is not.
-    """
-    if line.is_whole:
-        return line.raw
-    if b"\x00" in line.raw:
-        raise MalformedEntry(FindingCode.NUL_BYTES, "an entry", "NUL bytes")
-    if line.is_overlong:
-        raise MalformedEntry(FindingCode.OVERLONG_LINE, f"at most {MAX_LINE} bytes", f"{line.length} bytes")
-    raise MalformedEntry(FindingCode.TORN_TAIL, "a line that ends in LF", "the end of the file")
 
 
 def _range(value: Any, *, below: int) -> range | None:
