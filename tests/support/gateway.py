@@ -77,5 +77,9 @@ class Stage:
 
     def verify(self, *paths: Path) -> subprocess.CompletedProcess[str]:
         """Run `aegis-audit verify` over the log, or over these paths."""
-        command = (sys.executable, "-m", "aegis_audit", "verify", "--format", "json", *map(str, paths or (self.log,)))
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        return self.audit("verify", "--format", "json", *map(str, paths or (self.log,)))
+
+    def audit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `aegis-audit`."""
+        command = (sys.executable, "-m", "aegis_audit", *arguments)
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=120)
