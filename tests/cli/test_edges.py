@@ -16,7 +16,7 @@ from support.auditor import COMMAND, WAIT_SECONDS, Outcome, audit, environment
 from support.logs import LogBuilder, small_log, write
 
 COMMANDS = ("inspect", "summarize", "verify")
-NEEDS_SHELL = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+NEEDS_POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes, signals and a shell")
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
@@ -94,6 +94,7 @@ def test_an_argument_is_escaped_in_a_message() -> None:
     assert shown.stderr.isascii()
 
 
+@NEEDS_POSIX
 def test_a_reader_that_has_gone_is_no_error_and_no_success(tmp_path: Path) -> None:
     log = write(tmp_path / "audit.log", small_log(2000))
     with running("inspect", log) as process:
@@ -105,6 +106,7 @@ def test_a_reader_that_has_gone_is_no_error_and_no_success(tmp_path: Path) -> No
         assert process.stderr.read() == b""
 
 
+@NEEDS_POSIX
 def test_ctrl_c_is_quiet_even_if_nobody_reads_on(tmp_path: Path) -> None:
     log = write(tmp_path / "audit.log", small_log(2000))
     with running("inspect", log) as process:
@@ -145,7 +147,7 @@ def test_an_output_that_cannot_be_written_is_status_6(tmp_path: Path, arguments:
     assert done.stderr.splitlines()[-1] == b"aegis-audit: No space left on device"
 
 
-@NEEDS_SHELL
+@NEEDS_POSIX
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])
 def test_a_closed_stream_does_not_change_the_status(tmp_path: Path, closed: str) -> None:
     log = write(tmp_path / "audit.log", [*small_log(), b"junk\n"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import unicodedata
 from pathlib import Path
 from typing import Final
@@ -125,6 +126,7 @@ def test_an_entry_as_long_as_a_line_can_be_is_shown(tmp_path: Path) -> None:
     assert r"\x1b" * 10_000 in shown.stdout
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such file name there")
 def test_a_hostile_path_is_escaped(tmp_path: Path) -> None:
     name = "audit\x1b[31m\u202e[red]\udc80.log"
     (tmp_path / name).write_bytes(b"junk\n")
