@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import threading
 import time
@@ -14,6 +13,7 @@ import pytest
 from support.gateway import Stage
 from support.host import RawHost
 from support.processes import wait_until
+from support.tools import program
 
 pytestmark = pytest.mark.logrotate
 
@@ -31,7 +31,7 @@ ROTATIONS = 4
 
 
 def _rotate(stage: Stage, config: Path) -> None:
-    logrotate = shutil.which("logrotate", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    logrotate = program("logrotate")
     assert logrotate
     command = [logrotate, "--force", "--state", str(stage.directory / "state"), str(config)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)

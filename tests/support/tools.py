@@ -19,6 +19,11 @@ def everything_server() -> tuple[str, ...]:
     return (_node(), str(_SERVERS / "server-everything" / "dist" / "index.js"))
 
 
+def program(name: str) -> str | None:
+    """Return where a program is, which may be where only administrators look; None if it is nowhere."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+
+
 def missing(marker: str) -> str | None:
     """Say what a test with this marker lacks here, None if it can run."""
     match marker:
@@ -28,7 +33,7 @@ def missing(marker: str) -> str | None:
         case "mount":
             return None if shutil.which("mount") and _may_mount() else "needs the right to mount a tmpfs"
         case _:
-            return None if shutil.which(marker) else f"needs {marker}"
+            return None if program(marker) else f"needs {marker}"
 
 
 def _may_mount() -> bool:
