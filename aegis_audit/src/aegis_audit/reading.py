@@ -147,7 +147,10 @@ class Reading:
         return Found(entry, line)
 
     def _is_repeated(self, entry: Entry) -> bool:
-        """Tell whether the entry stood in an earlier stretch: within one, no rotation makes a second one."""
+        """Tell whether the entry stood in an earlier stretch: within one, no rotation makes a second one.
+
+        The latest `MAX_KNOWN_HASHES` entries are known, which is more than a rotation can leave twice.
+        """
         if entry.kind in OPENINGS:
             self._stretch += 1
         if self._known.setdefault(entry.entry_hash, self._stretch) != self._stretch:
