@@ -21,7 +21,8 @@ LAYERS: Final = {
         ("errors", "report"),
         ("canonical", "expand", "checks/findings"),
         ("entry",),
-        ("chain", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
+        ("chain",),
+        ("segment", "query", "row", "shape", "checks/pairing", "checks/run"),
         ("archive", "follow", "checks/damage", "checks/overlap", "checks/skim"),
         ("reading", "checks/join", "checks/order", "checks/scan"),
         ("answer", "verify"),
@@ -34,7 +35,15 @@ LAYERS: Final = {
     "aegis_mcp": (
         ("errors", "decision", "method", "settings", "stdio", "throttle"),
         ("frame", "policy/model", "audit/clock", "audit/credential", "audit/survey"),
-        ("wire", "policy/located", "policy/matching", "audit/redaction", "audit/storage", "audit/record"),
+        (
+            "wire",
+            "policy/coverage",
+            "policy/located",
+            "policy/matching",
+            "audit/redaction",
+            "audit/storage",
+            "audit/record",
+        ),
         (
             "policy/evaluation",
             "policy/schema",
