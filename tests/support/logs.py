@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import lzma
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+
+import zstandard
 
 from aegis_audit import canonical, chain
 from aegis_audit.chain import GENESIS, Head
 from aegis_audit.entry import Draft
 
 ORIGIN: Final = "desk.example/aegis"
+COMPRESSIONS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "gz": gzip.compress,
+    "xz": lzma.compress,
+    "bz2": bz2.compress,
+    "zst": zstandard.ZstdCompressor().compress,
+}
 START: Final = datetime(2026, 11, 24, 3, 31, 51, 123456, UTC)
 
 

@@ -1,0 +1,128 @@
+"""What is no segment: nothing, nothing readable, or something that never ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from aegis_audit.verify import verify
+from support.auditor import COMMAND, audit, environment
+from support.logs import COMPRESSIONS, small_log, write
+
+MEMORY: Final = 64 << 20
+# A process of its own: what is forked off a large one counts as large itself.
+_MEASURE: Final = """\
+import os, sys
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(process, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--from-genesis",)])
+def test_what_is_empty_or_absent_is_never_valid(tmp_path: Path, options: tuple[str, ...]) -> None:
+    write(tmp_path / "empty.log", [])
+    (tmp_path / "directory").mkdir()
+    for name in ("empty.log", "directory", "absent.log", "absent*.log"):
+        outcome = audit("verify", "--format", "json", *options, tmp_path / name)
+        assert (outcome.status, outcome.json["exit_code"], outcome.stderr) == (5, 5, "")
+        assert [finding["id"] for finding in outcome.json["findings"]] == ["AEG301"]
+    assert audit("verify", "-").status == 5
+
+
+def test_what_is_there_and_empty_is_accepted_on_demand_and_what_is_absent_is_not(tmp_path: Path) -> None:
+    write(tmp_path / "empty.log", [])
+    (tmp_path / "directory").mkdir()
+    statuses = [
+        audit("verify", "--quiet", "--allow-empty", tmp_path / name).status
+        for name in ("empty.log", "directory", "absent.log")
+    ]
+    assert statuses == [0, 0, 5]
+
+
+def test_an_absent_path_beside_a_log_is_still_a_finding(tmp_path: Path) -> None:
+    log = write(tmp_path / "audit.log", small_log())
+    assert audit("verify", "--quiet", log, tmp_path / "absent.log").status == 5
+    assert audit("verify", "--quiet", log, write(tmp_path / "audit.log.1", [])).status == 0
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.log")
+    (tmp_path / "loop.log").symlink_to(tmp_path / "loop.log")
+    for path in (tmp_path / "fifo.log", tmp_path / "loop.log", Path("/dev/zero"), tmp_path):
+        outcome = audit("verify", "--format", "json", path)
+        assert (outcome.status, outcome.json["exit_code"], outcome.stderr) == (6, 6, "")
+        assert {finding["id"] for finding in outcome.json["findings"]} == {"AEG401"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_unreadable(tmp_path: Path) -> None:
+    path = write(tmp_path / "audit.log", small_log())
+    path.chmod(0)
+    assert audit("verify", "--quiet", path).status == 6
+
+
+def test_a_path_that_cannot_be_one_is_unreadable() -> None:
+    assert audit("verify", "--quiet", "x" * 5000).status == 6
+
+
+def test_tampering_outweighs_what_is_unreadable_and_that_outweighs_a_gap(tmp_path: Path) -> None:
+    lines = small_log(2)
+    gap = write(tmp_path / "gap.log", [lines[0], lines[2]])
+    twice = write(tmp_path / "twice.log", [*lines, lines[-1]])
+    assert verify([str(gap), "/dev/zero"]).verdict.exit_code == 6
+    assert verify([str(twice), "/dev/zero", str(tmp_path / "absent")]).verdict.exit_code == 1
+
+
+def _peak_memory(path: Path) -> tuple[int, int]:
+    """Run the command; return its exit status and the most memory that it held."""
+    command = (sys.executable, "-c", _MEASURE, *COMMAND, "verify", "--quiet", str(path))
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=environment())
+    status, kibibytes = map(int, done.stdout.split())
+    return status, kibibytes << 10
+
+
+def _repeated(path: Path, piece: bytes, times: int) -> Path:
+    with path.open("wb") as file:
+        for _ in range(times):
+            file.write(piece)
+    return path
+
+
+def test_a_line_of_a_gigabyte_costs_no_memory(tmp_path: Path) -> None:
+    holes, text = tmp_path / "holes.log", tmp_path / "text.log"
+    with holes.open("wb") as file:
+        file.truncate(1 << 30)
+    _repeated(text, b"x" * (1 << 20), 256)
+    for path in (holes, text):
+        status, memory = _peak_memory(path)
+        assert status == 3
+        assert memory < MEMORY
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_small_file_that_expands_without_end_costs_no_memory(tmp_path: Path, compression: str) -> None:
+    member = COMPRESSIONS[compression](b"x" * (8 << 20))
+    bomb = _repeated(tmp_path / "audit.log", member, 64)
+    status, memory = _peak_memory(bomb)
+    assert status == 3
+    assert memory < MEMORY
+
+
+@pytest.mark.parametrize("line", [b"\n", b"null\n", b'{"entry_hash":"torn\n'])
+def test_a_million_damaged_lines_cost_no_memory(tmp_path: Path, line: bytes) -> None:
+    status, memory = _peak_memory(_repeated(tmp_path / "audit.log", line * 1000, 300))
+    assert status == 3
+    assert memory < MEMORY
+
+
+def test_more_gaps_than_are_remembered_cost_no_memory(tmp_path: Path) -> None:
+    lines = small_log(6000)
+    status, memory = _peak_memory(write(tmp_path / "audit.log", lines[::2]))
+    assert status == 4
+    assert memory < MEMORY

@@ -1,0 +1,155 @@
+"""Several segments: any order, any compression, any name; what is missing is named."""
+
+from __future__ import annotations
+
+import gzip
+from itertools import permutations
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from aegis_audit.finding import FindingCode
+from aegis_audit.verify import verify
+from support.auditor import audit
+from support.logs import COMPRESSIONS, LogBuilder, rotated_log, small_log, write
+
+SEGMENTS: Final = rotated_log(2, 3, 1)
+
+
+def written(directory: Path, *numbers: int) -> list[str]:
+    """Write segments of one log under names that say nothing of their order, and return the paths."""
+    return [str(write(directory / f"{9 - number}.log", SEGMENTS[number])) for number in numbers]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_segments_in_any_order_are_one_chain(tmp_path: Path, order: tuple[int, ...]) -> None:
+    report = verify(written(tmp_path, *order), from_genesis=True)
+    assert not report.counts
+    assert (report.entries, report.logs[0].first_seq, report.logs[0].last_seq) == (15, 0, 14)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_compressed_segment_is_known_by_its_bytes(tmp_path: Path, compression: str) -> None:
+    paths = written(tmp_path, 0, 2)
+    compressed = tmp_path / "whatever.log"
+    compressed.write_bytes(COMPRESSIONS[compression](b"".join(SEGMENTS[1])))
+    outcome = audit("verify", "--from-genesis", "--format", "json", *paths, compressed)
+    assert (outcome.status, outcome.json["findings"]) == (0, [])
+    assert outcome.json["entries"] == 15
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_each_segment_alone_is_valid_and_says_where_it_begins(tmp_path: Path, number: int) -> None:
+    outcome = audit("verify", "--format", "json", *written(tmp_path, number))
+    notes = [] if number == 0 else ["AEG501"]
+    assert (outcome.status, [finding["id"] for finding in outcome.json["findings"]]) == (0, notes)
+
+
+def test_a_missing_segment_is_incomplete_and_its_range_is_named(tmp_path: Path) -> None:
+    outcome = audit("verify", "--format", "json", *written(tmp_path, 2, 0))
+    (finding,) = outcome.json["findings"]
+    assert outcome.status == 4
+    assert (finding["id"], finding["expected"], finding["seq"]) == ("AEG201", "entries 5 to 11", 5)
+
+
+def test_a_missing_start_is_a_finding_only_where_it_is_demanded(tmp_path: Path) -> None:
+    paths = written(tmp_path, 1, 2)
+    assert verify(paths).codes == {FindingCode.PARTIAL_LOG}
+    assert verify(paths, from_genesis=True).codes == {FindingCode.MISSING_START}
+    assert audit("verify", "--from-genesis", "--quiet", *paths).status == 4
+
+
+def test_segments_put_together_in_any_order_are_one_chain(tmp_path: Path) -> None:
+    for order in permutations(range(3)):
+        together = write(tmp_path / "all.log", [line for number in order for line in SEGMENTS[number]])
+        assert not verify([str(together)]).counts
+
+
+def test_a_stream_is_read_from_standard_input() -> None:
+    stream = b"".join(gzip.compress(b"".join(segment)) for segment in reversed(SEGMENTS))
+    outcome = audit("verify", "--format", "json", "-", stdin=stream)
+    assert (outcome.status, outcome.json["entries"], outcome.json["findings"]) == (0, 15, [])
+
+
+def test_a_directory_gives_its_segments_and_nothing_else(tmp_path: Path) -> None:
+    for name, segment in zip(("audit.log", "audit.log.2", "audit-20261124.log"), SEGMENTS, strict=True):
+        write(tmp_path / name, segment)
+    (tmp_path / "README.txt").write_text("the logs of this machine", encoding="utf-8")
+    (tmp_path / ".audit.log.swp").write_bytes(b"\x00")
+    (tmp_path / "audit.tlog").mkdir()
+    write(tmp_path / "audit.tlog" / "tail", [b"not a segment"])
+    report = verify([str(tmp_path)])
+    assert not report.counts
+    assert [Path(one.path).name for one in report.segments] == ["audit-20261124.log", "audit.log", "audit.log.2"]
+
+
+def test_a_renamed_segment_in_a_directory_is_found_by_its_first_bytes(tmp_path: Path) -> None:
+    write(tmp_path / "audit.log", SEGMENTS[0])
+    (tmp_path / "old").write_bytes(gzip.compress(b"".join(SEGMENTS[1])))
+    assert [one.entries for one in verify([str(tmp_path)]).segments] == [5, 7]
+
+
+def test_a_glob_is_expanded_and_passes_over_the_sidecar(tmp_path: Path) -> None:
+    for name, segment in zip(("audit.log", "audit.log.1", "audit.log.2"), SEGMENTS, strict=True):
+        write(tmp_path / name, segment)
+    (tmp_path / "audit.tlog").mkdir()
+    assert audit("verify", "--quiet", "--from-genesis", f"{tmp_path}/audit*").status == 0
+
+
+def test_equal_copies_overlap_and_an_edited_copy_is_tampering(tmp_path: Path) -> None:
+    log = LogBuilder()
+    log.open_log()
+    log.call(0)
+    common = log.head
+    log.call(1)
+    original = write(tmp_path / "a.log", log.lines)
+    copy = write(tmp_path / "b.log", log.lines[1:4])
+    assert verify([str(original), str(copy)]).codes == {FindingCode.OVERLAP, FindingCode.UNANSWERED_INTENT}
+    other = LogBuilder(common, session_id="ab" * 16)
+    other.call(7)
+    fork = write(tmp_path / "c.log", [*log.lines[:3], *other.lines])
+    assert FindingCode.EQUIVOCATION in verify([str(original), str(fork)]).codes
+    assert verify([str(original), str(fork)]).verdict.exit_code == 1
+
+
+def test_segments_of_two_logs_are_judged_each_on_its_own(tmp_path: Path) -> None:
+    ours, theirs = small_log(2), small_log(3, origin="other.example/aegis")
+    paths = [str(write(tmp_path / name, lines)) for name, lines in (("a.log", ours), ("b.log", theirs))]
+    report = verify(paths)
+    assert report.codes == {FindingCode.SEVERAL_LOGS}
+    assert [(log.origin, log.entries) for log in report.logs] == [("desk.example/aegis", 5), ("other.example/aegis", 7)]
+
+
+def test_a_piece_of_another_log_in_the_middle_is_tampering(tmp_path: Path) -> None:
+    ours, theirs = small_log(2), small_log(3, origin="other.example/aegis")
+    for piece in (theirs[:1], theirs[3:4], theirs[4:6], theirs):
+        path = write(tmp_path / "a.log", [*ours[:3], *piece, *ours[3:]])
+        assert verify([str(path)]).verdict.exit_code == 1
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_bytes_behind_a_compressed_stream_are_damage_and_a_missing_end_is_a_torn_tail(
+    tmp_path: Path, compression: str
+) -> None:
+    path, data = tmp_path / "audit.log", COMPRESSIONS[compression](b"".join(SEGMENTS[0]))
+    path.write_bytes(data + b"appended")
+    assert verify([str(path)]).codes == {FindingCode.DAMAGED_COMPRESSION}
+    for end in (len(data) - 1, len(data) // 2, 7):
+        path.write_bytes(data[:end])
+        codes = verify([str(path)]).codes
+        assert FindingCode.TORN_TAIL in codes
+        assert all(code.verdict.exit_code in {0, 4} for code in codes)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_bit_that_changes_in_a_compressed_segment_is_found(tmp_path: Path, compression: str) -> None:
+    path, data = tmp_path / "audit.log", COMPRESSIONS[compression](b"".join(SEGMENTS[0]))
+    intact = b"".join(SEGMENTS[0])
+    for bit in range(0, 8 * len(data), 5):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        report = verify([str(path)])
+        # Some bits of a header say nothing about the content: the time in gzip's, for one.
+        assert report.verdict.exit_code != 0 or (report.size, report.entries) == (len(intact), 5)
