@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import aegis_mcp
 from support.house import ROOT
 
 SCRIPTS = {"aegis_audit": "aegis-audit", "aegis_mcp": "aegis-mcp"}
@@ -48,6 +49,11 @@ def test_the_wheel_of_the_gateway_carries_the_policy_and_needs_the_auditor(tmp_p
         "dependencies"
     ]
     assert any(need.startswith("aegis-mcp-audit") for need in needs)
+
+
+def test_the_gateway_says_the_version_that_it_is_packaged_with() -> None:
+    project = tomllib.loads((ROOT / "aegis_mcp" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == aegis_mcp.__version__
 
 
 @pytest.mark.parametrize("package", SCRIPTS)

@@ -7,10 +7,9 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Final
 
-from aegis_mcp import relay, wire
+from aegis_mcp import __version__, relay, wire
 from aegis_mcp.audit.record import EventKind, Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.enforcement import Enforcement
@@ -55,7 +54,7 @@ class Gateway:
             UpstreamUnavailable: the upstream could not be started.
         """
         self._catch_signals()
-        await self._note(EventKind.GATEWAY_STARTED, version=version("aegis-mcp-gateway"), server=self._served.name)
+        await self._note(EventKind.GATEWAY_STARTED, version=__version__, server=self._served.name)
         await self._note(EventKind.POLICY_LOADED, sha256=self._policy.sha256, source=self._policy.source)
         upstream = await self._start_upstream()
         host_in, host_out = await wire.read_lines(wire_in), await wire.write_lines(wire_out)

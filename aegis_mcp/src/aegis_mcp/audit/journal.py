@@ -11,13 +11,13 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from aegis_audit import canonical, chain
 from aegis_audit.chain import GENESIS, Head
 from aegis_audit.entry import MAX_LINE, Draft
+from aegis_mcp import __version__
 from aegis_mcp.audit import survey
 from aegis_mcp.audit.clock import Clock
 from aegis_mcp.audit.storage import RING_SIZE, Mark, Storage, explain
@@ -84,7 +84,7 @@ class Journal:
         first = self._storage.read(inode, 0, MAX_LINE)
         origin = survey.origin_of(first) or f"{_host_name()}/{secrets.token_hex(8)}"
         if not size:
-            opened = {"kind": "log_opened", "origin": origin, "version": version("aegis-mcp-gateway")}
+            opened = {"kind": "log_opened", "origin": origin, "version": __version__}
             return self._write(Mark(GENESIS, inode, 0, 0, 0, origin), [self._event(opened)])
         start = max(0, size - survey.LAST)
         head, end = survey.last_entry(self._storage.read(inode, start, size - start)) or (GENESIS, 0)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from aegis_mcp import stdio
+from aegis_mcp import __version__, stdio
 from aegis_mcp.cli.options import audit_log_option, policy_option, workspace_option
 
 _COMMANDS: Final = {
@@ -42,7 +41,7 @@ class _LazyGroup(click.Group):
 @audit_log_option
 @workspace_option
 @click.option("--upstream", metavar="NAME", help="Which upstream of the policy to serve, if it names several.")
-@click.version_option(version("aegis-mcp-gateway"), message="aegis-mcp %(version)s")
+@click.version_option(__version__, message="aegis-mcp %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, **options: Any) -> None:
     """Serve MCP over stdio: what the policy file names, or an embedded workspace server if it names nothing.
