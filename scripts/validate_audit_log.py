@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A second verifier of one segment of an Aegis audit log, for an auditor who trusts nobody's package.
 
-It needs Python 3.11 alone and shares no code with Aegis. It checks the form of each line (RFC 8785), its hash, number and
+It needs Python alone and shares no code with Aegis. It checks the form of each line (RFC 8785), its hash, number and
 link, and what the writer says of torn and repeated lines. Exit status: 0 valid, 1 not. What was cut off does not show.
 """
 

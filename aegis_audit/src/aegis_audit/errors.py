@@ -5,6 +5,7 @@
     ├── UnencodableValue      wrong: a value outside the profile of RFC 8785 and RFC 7493
     ├── UnreadableSegment     could not tell: the bytes could not be had
     │   └── AbsentSegment     there is nothing of that name
+    │       └── EmptyDirectory    there is a directory, and no segment in it
     ├── DamagedSegment        wrong: compressed bytes that do not expand to their end (a finding for the verifier)
     └── UnusableQuery         wrong: a filter that cannot be understood
 
@@ -47,7 +48,11 @@ class UnreadableSegment(AuditError):
 
 
 class AbsentSegment(UnreadableSegment):
-    """A path at which there is no segment: nothing at all, or a directory that holds none."""
+    """A path at which there is no segment."""
+
+
+class EmptyDirectory(AbsentSegment):
+    """A directory that holds no segment."""
 
 
 class DamagedSegment(AuditError):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from aegis_audit.entry import MAX_LINE, Entry
-from aegis_audit.errors import AbsentSegment, MalformedEntry, UnreadableSegment
+from aegis_audit.errors import AbsentSegment, EmptyDirectory, MalformedEntry, UnreadableSegment
 from aegis_audit.expand import MAX_PIECE, expand
 from aegis_audit.finding import FindingCode
 
@@ -106,7 +106,7 @@ class Segment:
         """Yield the lines in blocks; `progress` is called with the bytes of each step, as many as are on the disk.
 
         Raises:
-            AbsentSegment: there is nothing at the path, or a directory.
+            AbsentSegment: there is nothing at the path, or a directory that holds no segment.
             UnreadableSegment: it is no regular file, may not be read, or shrank while it was read.
             DamagedSegment: it is compressed, and does not expand to its end.
         """
@@ -212,7 +212,7 @@ def _read_stream() -> Iterator[bytes]:
 def _read_file(path: str, descriptor: int) -> Iterator[bytes]:
     status = os.fstat(descriptor)
     if stat.S_ISDIR(status.st_mode):
-        raise AbsentSegment(path, "a directory without a segment")
+        raise EmptyDirectory(path, "a directory without a segment")
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableSegment(path, "not a regular file")
     left = status.st_size

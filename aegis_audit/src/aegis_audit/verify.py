@@ -6,7 +6,6 @@ Each segment is read on its own, in any order; then all of them are judged toget
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 from aegis_audit.archive import find_segments
 from aegis_audit.checks.findings import Findings
@@ -15,6 +14,7 @@ from aegis_audit.checks.order import check_interruptions, check_order
 from aegis_audit.checks.pairing import unpaired
 from aegis_audit.checks.run import Run
 from aegis_audit.checks.scan import Scan, scan
+from aegis_audit.errors import EmptyDirectory
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.report import ASSURANCE, LogReport, Report, SegmentReport
 from aegis_audit.shape import Shapes
@@ -34,19 +34,13 @@ def verify(
     that are there and hold no entry; a path at which there is nothing is never accepted. `progress` is called with
     the bytes of each step, as many as are on the disk.
     """
-    segments = find_segments(paths)
-    if allow_empty:
-        segments = [segment for segment in segments if not Path(segment.path).is_dir()]
-    shapes = Shapes()
-    scans = [scan(segment, shapes, progress) for segment in segments]
-    found = Findings()
-    for one in scans:
-        found.merge(one.findings)
+    found, shapes = Findings(), Shapes()
+    scans = [scan(segment, found, shapes, progress) for segment in find_segments(paths)]
     logs = split_by_log([one.runs for one in scans])
     for finding in (*_between(scans, logs), *_starts(logs, from_genesis=from_genesis)):
         found.add(finding)
-    if not allow_empty and not found.counts and not any(one.entries for one in scans):
-        found.add(Finding(FindingCode.NO_ENTRIES, Place(scans[0].segment.path if scans else ""), "entries", "none"))
+    for finding in _nothing(scans, is_anything_known=bool(found.counts), allow_empty=allow_empty):
+        found.add(finding)
     return _report(scans, logs, found)
 
 
@@ -70,6 +64,16 @@ def _starts(logs: Sequence[Log], *, from_genesis: bool) -> Iterator[Finding]:
         first = log.runs[0]
         if first.first_seq:
             yield Finding(code, first.place, "entry 0", f"entry {first.first_seq}")
+
+
+def _nothing(scans: Sequence[Scan], *, is_anything_known: bool, allow_empty: bool) -> Iterator[Finding]:
+    """Yield what was named and is not there, and that nothing is there at all."""
+    absences = [one.absence for one in scans if one.absence]
+    for absence in absences:
+        if not (allow_empty and isinstance(absence, EmptyDirectory)):
+            yield Finding(FindingCode.NO_ENTRIES, Place(absence.path), "a segment", absence.reason)
+    if not (absences or is_anything_known or allow_empty or any(one.entries for one in scans)):
+        yield Finding(FindingCode.NO_ENTRIES, Place(scans[0].segment.path if scans else ""), "entries", "none")
 
 
 def _report(scans: Sequence[Scan], logs: Sequence[Log], found: Findings) -> Report:

@@ -23,12 +23,6 @@ class Findings:
         if len(kept) < MAX_FINDINGS:
             kept.append(finding)
 
-    def merge(self, other: Findings) -> None:
-        """Add what another collection has counted and kept."""
-        self.counts.update(other.counts)
-        self.findings += other.findings[: MAX_FINDINGS - len(self.findings)]
-        self.notes += other.notes[: MAX_FINDINGS - len(self.notes)]
-
     def kept(self) -> tuple[Finding, ...]:
         """Return what was kept: findings first, then notes, each in the order of their places."""
         return (*sorted(self.findings, key=_order), *sorted(self.notes, key=_order))

@@ -18,8 +18,12 @@ from aegis_audit.checks.skim import Skimmer
 from aegis_audit.entry import EVENT_KINDS, EVENT_TYPES, ZERO_HASH, Entry
 from aegis_audit.errors import AbsentSegment, DamagedSegment, MalformedEntry, UnreadableSegment
 from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.report import MAX_FINDINGS
 from aegis_audit.segment import Block, Line, Segment
 from aegis_audit.shape import Shapes
+
+MAX_SESSIONS: Final = 100_000
+"""Sessions of one segment that are counted."""
 
 MAX_RUNS: Final = 4096
 """Runs of one segment that are kept until all are known; beyond that a gap is judged where it is."""
@@ -27,11 +31,11 @@ MAX_RUNS: Final = 4096
 
 @dataclass(slots=True)
 class Scan:
-    """What is known of one segment: its runs, in the order in which they stand there, and everything found so far."""
+    """What is known of one segment: its runs, in the order in which they stand there."""
 
     segment: Segment
-    findings: Findings
     pairing: Pairing
+    absence: AbsentSegment | None = None
     entries: int = 0
     size: int = 0
     runs: list[Run] = field(default_factory=list[Run])
@@ -39,32 +43,40 @@ class Scan:
     lost: list[range] = field(default_factory=list[range])
     """Numbers of entries that the writer has recorded as lost."""
 
+    def join(self, session_id: str) -> None:
+        """Count a session, up to a bound."""
+        if len(self.sessions) < MAX_SESSIONS:
+            self.sessions.add(session_id)
 
-def scan(segment: Segment, shapes: Shapes, progress: Callable[[int], None] = lambda _: None) -> Scan:
-    """Read one segment; `progress` is called with the bytes of each step, as many as are on the disk."""
-    return _Scanner(segment, shapes, progress).read()
+
+def scan(segment: Segment, found: Findings, shapes: Shapes, progress: Callable[[int], None] = lambda _: None) -> Scan:
+    """Read one segment, and add to `found` whatever needs no other segment to be seen.
+
+    `progress` is called with the bytes of each step, as many as are on the disk.
+    """
+    return _Scanner(segment, found, shapes).read(progress)
 
 
 class _Scanner:
-    def __init__(self, segment: Segment, shapes: Shapes, progress: Callable[[int], None]) -> None:
-        self._result = result = Scan(segment, Findings(), Pairing(segment.path))
+    def __init__(self, segment: Segment, found: Findings, shapes: Shapes) -> None:
+        self._result = result = Scan(segment, Pairing(segment.path))
+        self._found = found
         self._shapes = shapes
-        self._skimmer = Skimmer(shapes, result.pairing, result.sessions)
+        self._skimmer = Skimmer(shapes, result.pairing, result.join)
         self._path = segment.path
-        self._progress = progress
-        self._damage = Damage(segment.path, self._result.findings)
+        self._damage = Damage(segment.path, found)
         self._run: Run | None = None
         self._announced = range(0)
         self._announcer: Run | None = None
         self._is_anchored = False
         self._lines = 0
 
-    def read(self) -> Scan:
+    def read(self, progress: Callable[[int], None]) -> Scan:
         try:
-            for block in self._result.segment.blocks(self._progress):
+            for block in self._result.segment.blocks(progress):
                 self._take(block)
         except AbsentSegment as exc:
-            self._add(FindingCode.NO_ENTRIES, Place(self._path), "a segment", exc.reason)
+            self._result.absence = exc
         except UnreadableSegment as exc:
             self._add(FindingCode.UNREADABLE, Place(self._path), "a readable segment", exc.reason)
         except DamagedSegment as exc:
@@ -99,7 +111,7 @@ class _Scanner:
             return
         place = Place(self._path, line.number, line.offset, entry.seq)
         self._result.entries += 1
-        self._result.sessions.add(entry.session_id)
+        self._result.join(entry.session_id)
         self._check_hash(entry, place)
         self._put(entry, place)
         self._heed(entry, place)
@@ -250,14 +262,14 @@ class _Scanner:
         missing = _range(entry.event.get("missing"), below=entry.seq)
         if missing is None and entry.kind == "recovered":
             return
-        if missing is not None:
+        if missing is not None and len(self._result.lost) < MAX_FINDINGS:
             self._result.lost.append(missing)
         count = entry.event.get("count")
         found = f"entries {missing.start} to {missing[-1]}" if missing else f"{count!r:.40} entries"
         self._add(FindingCode.ENTRIES_LOST, place, "every entry", f"{found} recorded as lost")
 
     def _add(self, code: FindingCode, place: Place, expected: str, found: str) -> None:
-        self._result.findings.add(Finding(code, place, expected, found))
+        self._found.add(Finding(code, place, expected, found))
 
 
 def _range(value: Any, *, below: int) -> range | None:

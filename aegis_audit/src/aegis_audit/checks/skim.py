@@ -7,6 +7,7 @@ bytes have the hash that it states, and it follows the last entry by number, lin
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
 
 from aegis_audit.checks.pairing import Pairing
@@ -15,12 +16,12 @@ from aegis_audit.shape import NO_SHAPE, Shape, Shapes
 
 
 class Skimmer:
-    """Takes lines of one segment; `pairing` and `sessions` are told what the long way would tell them."""
+    """Takes lines of one segment; `pairing` and `join` are told what the long way would tell them."""
 
-    def __init__(self, shapes: Shapes, pairing: Pairing, sessions: set[str]) -> None:
+    def __init__(self, shapes: Shapes, pairing: Pairing, join: Callable[[str], None]) -> None:
         self._shapes = shapes
         self._pairing = pairing
-        self._sessions = sessions
+        self._join = join
         self._before = NO_SHAPE
 
     def skim(self, run: Run, text: str, at: int, line: int) -> tuple[int, int]:
@@ -45,7 +46,7 @@ class Skimmer:
             elif before.phase == "outcome":
                 self._pairing.add_outcome(trace_id, seq, line)
             if session_id != session:
-                self._sessions.add(session_id)
+                self._join(session_id)
                 session = session_id
         self._before = before
         run.skip_to(seq, last_hash, last_time, line - first)
