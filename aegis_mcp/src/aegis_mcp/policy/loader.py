@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from importlib.resources import files
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import yaml
-from yaml.composer import ComposerError
 from yaml.constructor import SafeConstructor
-from yaml.nodes import MappingNode, Node, SequenceNode
+from yaml.events import CollectionEndEvent, CollectionStartEvent
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
 
 from aegis_mcp import settings
 from aegis_mcp.errors import ConfigError, Mistake, PolicyError
@@ -26,6 +28,14 @@ from aegis_mcp.policy.located import Listing, Located, Mapping, Mistakes, Place,
 from aegis_mcp.policy.model import JsonScalar, Policy
 
 _PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null"))
+_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?[eE][+-]?[0-9]+")
+_HINTS: Final = {
+    "while scanning an alias": "; a text that begins with * needs quotes",
+    "while scanning an anchor": "; a text that begins with & needs quotes",
+    "'\\t' that cannot start": "; indent with spaces",
+    "that cannot start any token": "; a text that begins so needs quotes",
+}
+MAX_NESTING: Final = 32
 MAX_FILE: Final = 256 * 1024
 """Bytes of the largest policy file."""
 
@@ -37,25 +47,32 @@ def chosen(path: Path | None) -> Policy:
         ConfigError: what `read` says.
     """
     if path is not None:
-        return read(path.expanduser())
+        return read(path)
     own = settings.default_policy()
-    return read(own) if own.exists() else shipped()
+    # A link that leads nowhere was meant to be a policy: to pass over it would be to serve under another one.
+    return read(own) if os.path.lexists(own) else shipped()
 
 
 def read(path: Path) -> Policy:
-    """Read the policy at `path`.
+    """Read the policy at `path`; a leading `~` is the home directory.
 
     Raises:
         PolicyError: the file has mistakes.
         ConfigError: it cannot be read.
     """
+    name = _printable(path)
     try:
-        with open(path, "rb", opener=_open_quickly) as file:
+        with open(path.expanduser(), "rb", opener=_open_quickly) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigError(f"the policy {str(path)!r} is not a file")
-            return load(file.read(MAX_FILE + 1), str(path))
-    except OSError as exc:
-        raise ConfigError(f"the policy {str(path)!r} cannot be read: {exc.strerror}") from exc
+                raise ConfigError(f"the policy {name} is not a file")
+            text = file.read(MAX_FILE + 1)
+    except FileNotFoundError as exc:
+        remedy = "give the path of a policy file with --policy or AEGIS_POLICY, or leave both out"
+        raise ConfigError(f"the policy {name} does not exist; {remedy}") from exc
+    except (OSError, RuntimeError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else str(exc)
+        raise ConfigError(f"the policy {name} cannot be read: {why}") from exc
+    return load(text, name)
 
 
 def shipped() -> Policy:
@@ -78,24 +95,60 @@ def load(text: bytes, source: str, *, editable: str | None = None) -> Policy:
 
 
 def _compose(text: bytes, source: str) -> Node:
-    if len(text) > MAX_FILE:
-        raise PolicyError(source, (Mistake(1, 1, f"the file is larger than {MAX_FILE} bytes"),))
     try:
-        decoded = text.decode("utf-8")
-        _refuse_cleverness(decoded)
-        node = yaml.compose(decoded, yaml.SafeLoader)
+        node = _parse(text)
     except UnicodeDecodeError as exc:
-        line = text.count(b"\n", 0, exc.start) + 1
-        raise PolicyError(source, (Mistake(line, 1, "the file is not UTF-8"),)) from exc
+        raise PolicyError(source, (_mistake_at(text[: exc.start].decode("utf-8"), "the file is not UTF-8"),)) from exc
+    except ReaderError as exc:
+        before = text.decode("utf-8")[: exc.position]
+        raise PolicyError(source, (_mistake_at(before, "a character that YAML does not have"),)) from exc
     except yaml.MarkedYAMLError as exc:
-        mark = exc.problem_mark or exc.context_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise PolicyError(source, (Mistake(*place, exc.problem or "this is not YAML"),)) from exc
-    except (yaml.YAMLError, RecursionError, ValueError) as exc:
-        raise PolicyError(source, (Mistake(1, 1, "the file holds what YAML cannot, or nests too deep"),)) from exc
+        raise PolicyError(source, (_syntax_mistake(exc),)) from exc
     if node is None:
         raise PolicyError(source, (Mistake(1, 1, "the file is empty; it needs at least `version: 1`"),))
     return node
+
+
+def _parse(text: bytes) -> Node | None:
+    if len(text) > MAX_FILE:
+        raise _refusal(None, f"the file is larger than {MAX_FILE} bytes")
+    decoded = text.decode("utf-8")
+    _refuse_cleverness(decoded)
+    return yaml.compose(decoded, yaml.SafeLoader)
+
+
+def _refuse_cleverness(text: str) -> None:
+    """Refuse what would let one part of the file stand for another, name a type of its own, or exhaust the stack."""
+    depth = 0
+    event: Any = None
+    try:
+        for event in cast("Iterator[Any]", yaml.parse(text, yaml.SafeLoader)):
+            if getattr(event, "anchor", None) is not None:
+                raise _refusal(event, "anchors and aliases are not accepted; a text that begins so needs quotes")
+            if getattr(event, "tag", None) not in {None, "!"}:
+                raise _refusal(event, "tags are not accepted; a text that begins with ! needs quotes")
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MAX_NESTING:
+                raise _refusal(event, f"nested deeper than {MAX_NESTING}")
+    except (ValueError, OverflowError) as exc:
+        # The parser does not look whether Unicode has the character of `\\UFFFFFFFF`, nor how long a version is.
+        raise _refusal(event, "after this place: a number that is too large") from exc
+
+
+def _refusal(event: Any, message: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=message, problem_mark=event.start_mark if event else None)
+
+
+def _mistake_at(before: str, message: str) -> Mistake:
+    return Mistake(before.count("\n") + 1, len(before) - before.rfind("\n"), message)
+
+
+def _syntax_mistake(error: yaml.MarkedYAMLError) -> Mistake:
+    mark = error.problem_mark or error.context_mark
+    place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    message = error.problem or "this is not YAML"
+    hint = next((hint for sign, hint in _HINTS.items() if sign in f"{error.context} {message}"), "")
+    return Mistake(*place, message + hint)
 
 
 def _locate(node: Node) -> Located:
@@ -109,6 +162,9 @@ def _locate(node: Node) -> Located:
 
 def _value_of(node: Node) -> JsonScalar:
     """Return what YAML 1.1 makes of a scalar; dates and the like are texts to a policy."""
+    is_plain = isinstance(node, ScalarNode) and node.style is None
+    if is_plain and _NUMBER.fullmatch(node.value):
+        return float(node.value)  # `1e3`, which is a number to a person and to JSON, and to YAML 1.1 a text
     if node.tag in _PLAIN_TAGS:
         try:
             return cast("JsonScalar", cast("Any", SafeConstructor()).construct_object(node))
@@ -117,15 +173,11 @@ def _value_of(node: Node) -> JsonScalar:
     return str(node.value)
 
 
-def _refuse_cleverness(text: str) -> None:
-    """Refuse what would let one part of the file stand for another, or name a type of its own."""
-    for event in cast("Iterator[Any]", yaml.parse(text, yaml.SafeLoader)):
-        if getattr(event, "anchor", None) is not None:
-            raise ComposerError(None, None, "anchors and aliases are not accepted", event.start_mark)
-        if getattr(event, "tag", None) not in {None, "!"}:
-            raise ComposerError(None, None, "tags are not accepted", event.start_mark)
-
-
 def _open_quickly(path: str, flags: int) -> int:
     # A FIFO in the place of the file would hold the start up for ever.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _printable(path: Path) -> str:
+    """Return a path as the log and a terminal can take it."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(path))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from aegis_mcp.errors import Mistake, PolicyError
 from aegis_mcp.policy.model import JsonScalar
+
+MAX_MISTAKES: Final = 100
+"""How many mistakes of one file are named."""
+_JSON: Final = re.compile(r"true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,11 @@ class Scalar:
     place: Place
     value: JsonScalar
     text: str
+
+    @property
+    def is_unambiguous(self) -> bool:
+        """Tell whether everybody reads the same here: of `0777`, `1_000`, `1:30` and `yes` YAML has two opinions."""
+        return isinstance(self.value, str) or _JSON.fullmatch(self.text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +67,15 @@ class Mistakes:
         self._found.append(Mistake(where.place.line, where.place.column, message))
 
     def raise_any(self) -> None:
-        """Raise all of them, in the order of the file.
+        """Raise all of them, in the order of the file, but not more than a person would read.
 
         Raises:
             PolicyError: there is one.
         """
-        if self._found:
-            raise PolicyError(self._source, tuple(sorted(self._found, key=lambda found: (found.line, found.column))))
+        found = sorted(self._found, key=lambda mistake: (mistake.line, mistake.column))
+        if len(found) > MAX_MISTAKES:
+            last = found[MAX_MISTAKES]
+            rest = Mistake(last.line, last.column, f"{len(found) - MAX_MISTAKES} more mistakes from here on")
+            found = [*found[:MAX_MISTAKES], rest]
+        if found:
+            raise PolicyError(self._source, tuple(found))

@@ -33,6 +33,11 @@ class Glob:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_pattern", re.compile(fnmatch.translate(self.text)))
 
+    @property
+    def is_literal(self) -> bool:
+        """Tell whether the pattern has no wildcard, so that only one name fits."""
+        return not {"*", "?", "["} & {*self.text}
+
     def matches(self, name: str) -> bool:
         """Tell whether the whole name fits."""
         return self._pattern.match(name) is not None

@@ -6,6 +6,7 @@ A reader of a section returns its best guess where something is wrong, so that t
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from aegis_mcp.decision import Access, Effect
+from aegis_mcp.policy.coverage import Earlier, shadowed
 from aegis_mcp.policy.located import Listing, Located, Mapping, Mistakes, Scalar
 from aegis_mcp.policy.model import (
     Argument,
@@ -34,7 +36,8 @@ from aegis_mcp.policy.model import (
 )
 from aegis_mcp.settings import ArgumentMode, AuditSettings, Durability, OnFailure
 
-MAX_RULES: Final = 10_000
+MAX_RULES: Final = 2_000
+"""Rules of one file; comparing each with those before it is quick for so many, however they are written."""
 
 E = TypeVar("E", bound=Enum)
 
@@ -45,6 +48,9 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE: Final = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}")
+_SET: Final = re.compile(r"\[!?+.[^]]*\]", re.DOTALL)
+_RANGE: Final = re.compile(r"(.)-(.)", re.DOTALL)
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _RESERVED: Final = ("defaults.", "housekeeping", "protocol", "unlisted-tool")
 
 
@@ -62,7 +68,7 @@ class _Schema:
         sections = self._members(document, known)
         if "version" not in sections:
             self._mistakes.note(document, "`version: 1` is missing")
-        elif not (isinstance(sections["version"], Scalar) and sections["version"].value == 1):
+        elif not (isinstance(sections["version"], Scalar) and self._is_one(sections["version"])):
             self._mistakes.note(sections["version"], "the version must be 1")
         is_trusting = self._flag(sections.get("trust_annotations"))
         return Policy(
@@ -100,13 +106,20 @@ class _Schema:
 
     def _upstream(self, name: str, where: Located, *, is_trusting: bool) -> Upstream:
         given = self._members(where, ("command", "env", "trust_annotations", "access"))
-        access = [
-            Classification(self._access(access, at), self._globs(tools))
-            for access, at, tools in self._named(given.get("access"))
-        ]
+        access = self._classifications(given.get("access"))
         is_trusting = self._flag(given["trust_annotations"]) if "trust_annotations" in given else is_trusting
         env = {variable: self._env(variable, at, value) for variable, at, value in self._named(given.get("env"))}
-        return Upstream(name, self._command(given.get("command")), MappingProxyType(env), is_trusting, tuple(access))
+        return Upstream(name, self._command(given.get("command")), MappingProxyType(env), is_trusting, access)
+
+    def _classifications(self, where: Located | None) -> tuple[Classification, ...]:
+        classifications: list[Classification] = []
+        for name, at, value in self._named(where):
+            tools = self._globs(value)
+            before = [glob for earlier in classifications for glob in earlier.tools]
+            if late := shadowed(tools, before):
+                self._mistakes.note(at, f"{late.text!r} is never reached: a pattern above it fits first")
+            classifications.append(Classification(self._access(name, at), tools))
+        return tuple(classifications)
 
     def _command(self, where: Located | None) -> tuple[str, ...] | None:
         if where is None:
@@ -130,25 +143,28 @@ class _Schema:
             self._mistakes.note(items[MAX_RULES], f"more than {MAX_RULES} rules")
             items = items[:MAX_RULES]
         rules: list[Rule] = []
+        earlier = Earlier()
         lines: dict[str, int] = {}
         for item in items:
             rule = self._rule(item)
             if rule.id and rule.id in lines:
                 self._mistakes.note(item, f"the id {rule.id!r} is that of the rule in line {lines[rule.id]}")
             lines.setdefault(rule.id, rule.line)
-            covering = next((earlier for earlier in rules if _covers(earlier.match, rule.match)), None)
-            if covering:
+            is_known = rule.match != Match()  # else it has been noted, and is no measure for others
+            if is_known and (covering := earlier.covering(rule)):
                 message = (
                     f"the rule {rule.id!r} can never apply: {covering.id!r} in line {covering.line} decides before it"
                 )
                 self._mistakes.note(item, message)
             rules.append(rule)
+            if is_known:
+                earlier.add(rule)
         return tuple(rules)
 
     def _rule(self, where: Located) -> Rule:
         given = self._members(where, ("id", "match", "effect", "reason"))
         for name in ("id", "match", "effect"):
-            if name not in given:
+            if isinstance(where, Mapping) and name not in given:
                 self._mistakes.note(where, f"the rule has no `{name}`")
         identifier = self._text(given["id"]) if "id" in given else ""
         if "id" in given and (not _ID.fullmatch(identifier) or identifier.startswith(_RESERVED)):
@@ -166,6 +182,8 @@ class _Schema:
         globs = {
             name: self._globs(given[name]) for name in ("server", "method", "tool", "uri", "prompt") if name in given
         }
+        if len(subjects := [name for name in ("tool", "uri", "prompt") if name in given]) > 1:
+            self._mistakes.note(where, f"no request has {' and '.join(subjects)} at once")
         access = (
             frozenset(self._choice(one, Access, Access.WRITE) for one in self._one_or_more(given["access"]))
             if "access" in given
@@ -206,7 +224,10 @@ class _Schema:
             self._mistakes.note(where, f"there is no home directory for {text!r}")
         if not path.is_absolute():
             self._mistakes.note(where, f"{text!r} is not absolute; a host starts the gateway in any directory")
-        return os.path.realpath(path)
+        try:
+            return os.path.realpath(path)
+        except ValueError:
+            return ""  # a text that no path can hold, which is noted already
 
     def _access(self, name: str, at: Located) -> Access:
         if name not in {Access.READ.value, Access.WRITE.value}:
@@ -215,7 +236,15 @@ class _Schema:
         return Access(name)
 
     def _globs(self, where: Located) -> Globs:
-        return tuple(Glob(self._text(one)) for one in self._one_or_more(where))
+        return tuple(self._glob(one) for one in self._one_or_more(where))
+
+    def _glob(self, where: Located) -> Glob:
+        text = self._text(where)
+        if "[" in _SET.sub("", text):
+            self._mistakes.note(where, f"{text[:60]!r} has a [ without ]; the character itself is [[]")
+        elif any(first > last for chars in _SET.findall(text) for first, last in _RANGE.findall(chars[1:-1])):
+            self._mistakes.note(where, f"{text[:60]!r} has a range that ends before it begins")
+        return Glob(text)
 
     def _one_or_more(self, where: Located) -> tuple[Located, ...]:
         if not isinstance(where, Listing):
@@ -227,7 +256,9 @@ class _Schema:
     def _items(self, where: Located | None) -> tuple[Located, ...]:
         if where is None or isinstance(where, Listing):
             return where.items if where else ()
-        self._mistakes.note(where, "this must be a list")
+        is_nothing = isinstance(where, Scalar) and where.value is None
+        remedy = "; leave the key out, or write []" if is_nothing else ""
+        self._mistakes.note(where, f"this must be a list{remedy}")
         return ()
 
     def _named(self, where: Located | None) -> Iterator[tuple[str, Located, Located]]:
@@ -277,7 +308,7 @@ class _Schema:
     def _flag(self, where: Located | None) -> bool:
         if where is None:
             return False
-        if not (isinstance(where, Scalar) and isinstance(where.value, bool)):
+        if not (isinstance(where, Scalar) and isinstance(where.value, bool) and where.is_unambiguous):
             self._mistakes.note(where, "this must be true or false")
             return False
         return where.value
@@ -285,7 +316,7 @@ class _Schema:
     def _seconds(self, where: Located | None, otherwise: float) -> float:
         if where is None:
             return otherwise
-        value = where.value if isinstance(where, Scalar) else None
+        value = where.value if isinstance(where, Scalar) and where.is_unambiguous else None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 60:
             self._mistakes.note(where, "this must be a number of seconds, more than 0 and at most 60")
             return otherwise
@@ -293,6 +324,8 @@ class _Schema:
 
     def _text(self, where: Located) -> str:
         if isinstance(where, Scalar) and isinstance(where.value, str):
+            if _CONTROL.search(where.value):
+                self._mistakes.note(where, "the text has a control character, or one that is not in Unicode")
             return where.value
         if isinstance(where, Scalar):
             self._mistakes.note(where, f"YAML reads {where.text!r:.60} as no text; put it into quotes")
@@ -301,27 +334,15 @@ class _Schema:
         return ""
 
     def _scalar(self, where: Located) -> JsonScalar:
-        if isinstance(where, Scalar):
-            return where.value
-        self._mistakes.note(where, "this must be a single value")
-        return None
+        if not isinstance(where, Scalar):
+            self._mistakes.note(where, "this must be a single value")
+            return None
+        if isinstance(where.value, str):
+            return self._text(where)
+        if not where.is_unambiguous or (isinstance(where.value, float) and not math.isfinite(where.value)):
+            message = f"{where.text[:60]!r} is not read alike everywhere; write it as in JSON, or put it into quotes"
+            self._mistakes.note(where, message)
+        return where.value
 
-
-def _covers(earlier: Match, later: Match) -> bool:
-    """Tell whether every request of `later` is one of `earlier`, as far as the patterns themselves say."""
-    pairs = (
-        (earlier.server, later.server),
-        (earlier.method, later.method),
-        (earlier.tool, later.tool),
-        (earlier.uri, later.uri),
-        (earlier.prompt, later.prompt),
-    )
-    is_wider = all(_covers_globs(wide, narrow) for wide, narrow in pairs)
-    covers_access = earlier.access is None or (later.access is not None and later.access <= earlier.access)
-    return is_wider and covers_access and set(earlier.arguments) <= set(later.arguments)
-
-
-def _covers_globs(wide: Globs | None, narrow: Globs | None) -> bool:
-    if wide is None:
-        return True
-    return narrow is not None and all(any(one in {Glob("*"), other} for one in wide) for other in narrow)
+    def _is_one(self, where: Scalar) -> bool:
+        return where.text == "1" and where.value == 1
