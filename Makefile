@@ -2,40 +2,54 @@
 
 PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-SETUP := .venv/.setup
+# Named after the interpreter: another one means another environment.
+SETUP := .venv/.setup-$(notdir $(PYTHON))
 NODE := .cache/node/.setup
+CHECKS := check-format check-rules check-types check-layers
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A lock for every platform and every supported Python, without the address of an index.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+  --no-emit-package aegis-mcp-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench lock clean
+.PHONY: help setup demo test lint $(CHECKS) format bench lock clean
 
 help: ## Say what can be made.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(SETUP) $(NODE) ## Install everything into .venv and .cache.
 
 demo: $(SETUP) ## Show a real gateway at work, and its log.
 	@$(BIN)/aegis-mcp demo
 
-test: setup ## Run all tests.
+test: setup ## Run all tests; PYTEST_ARGS='tests/policy -x' for a part.
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: $(SETUP) ## Check format, rules, types and layers.
+lint: $(CHECKS) ## Check format, rules, types and layers.
+
+check-format: $(SETUP)
 	@$(BIN)/ruff format --check .
+
+check-rules: $(SETUP)
 	@$(BIN)/ruff check .
+
+check-types: $(SETUP)
 	@$(BIN)/pyright
+
+check-layers: $(SETUP)
 	@$(BIN)/python -m pytest tests/house/test_layers.py
 
 format: $(SETUP) ## Bring the code into its format.
-	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
 
 bench: $(SETUP) ## Measure the gateway and the verifier.
 	@$(BIN)/python scripts/bench_gateway.py
 	@$(BIN)/python scripts/bench_verify.py
 
-lock: ## Resolve requirements-dev.lock anew; needs uv.
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
-	  --no-emit-package aegis-mcp-audit -o requirements-dev.lock requirements-dev.in aegis_audit/pyproject.toml aegis_mcp/pyproject.toml
+lock: ## Resolve both locks anew; needs uv.
+	$(COMPILE) -o requirements.lock aegis_audit/pyproject.toml aegis_mcp/pyproject.toml
+	$(COMPILE) -o requirements-dev.lock -c requirements.lock requirements-dev.in aegis_audit/pyproject.toml aegis_mcp/pyproject.toml
 
 clean: ## Remove what was installed.
 	rm -rf .venv .cache
@@ -44,14 +58,13 @@ $(SETUP): requirements-dev.lock aegis_audit/pyproject.toml aegis_mcp/pyproject.t
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Aegis needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
 	@echo "setting up .venv (once)"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e aegis_audit -e aegis_mcp
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(PIP) --no-deps --no-build-isolation -e aegis_audit -e aegis_mcp
 	@touch $@
 
-# The published servers that tests drive; without npm those tests are skipped and say so.
+# The published servers that tests drive. Without them those tests are skipped and say so; nothing else needs them.
 $(NODE): tests/node/package.json
-	@mkdir -p $(@D)
-	@if command -v npm >/dev/null; then \
-	  cp $< $(@D)/package.json && npm install --prefix $(@D) --silent --no-package-lock --no-audit --no-fund --ignore-scripts; \
-	else echo "npm is missing: tests that need Node.js are skipped"; fi
-	@touch $@
+	@mkdir -p $(@D) && cp $< $(@D)/package.json
+	@if ! command -v npm >/dev/null; then echo "npm is missing: tests that need Node.js are skipped"; \
+	elif npm install --prefix $(@D) --silent --no-package-lock --no-audit --no-fund --ignore-scripts; then touch $@; \
+	else echo "npm could not install the servers: tests that need them are skipped"; fi

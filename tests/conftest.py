@@ -1,20 +1,46 @@
-"""Which tests can run here: one that lacks a program is skipped with the reason, or fails where skips are forbidden."""
+"""Which tests can run here: one that lacks a program is skipped with the reason.
+
+Where AEGIS_FORBID_SKIPS is set, every skip fails: a green run has run everything.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from typing import Final, TypeVar
 
 import pytest
 
 from support.tools import missing
 
-_MARKERS = ("node", "logrotate", "strace", "mount")
+_MARKERS: Final = ("node", "logrotate", "strace", "mount")
+_IS_FORBIDDEN: Final = bool(os.environ.get("AEGIS_FORBID_SKIPS"))
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test that cannot run here."""
     for marker in _MARKERS:
         if item.get_closest_marker(marker) and (reason := missing(marker)):
-            if os.environ.get("AEGIS_FORBID_SKIPS"):
-                pytest.fail(reason)
             pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that was skipped, where that is forbidden."""
+    return _judged((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Fail a module that was skipped as a whole, where that is forbidden."""
+    return _judged((yield))
+
+
+def _judged(report: Report) -> Report:
+    if _IS_FORBIDDEN and report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+        report.outcome = "failed"
+        report.longrepr = f"no test may be skipped here: {reason}"
+    return report

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_SERVERS = ROOT / ".cache" / "node" / "node_modules" / "@modelcontextprotocol"
+_INSTALLED = ROOT / ".cache" / "node"
+_SERVERS = _INSTALLED / "node_modules" / "@modelcontextprotocol"
 
 
 def filesystem_server(*directories: Path) -> tuple[str, ...]:
@@ -28,7 +29,7 @@ def missing(marker: str) -> str | None:
     """Say what a test with this marker lacks here, None if it can run."""
     match marker:
         case "node":
-            has_servers = shutil.which("node") and _SERVERS.is_dir()
+            has_servers = shutil.which("node") and (_INSTALLED / ".setup").exists()
             return None if has_servers else "needs Node.js and npm: install them and run `make setup`"
         case "mount":
             return None if shutil.which("mount") and _may_mount() else "needs the right to mount a tmpfs"
