@@ -1,0 +1,105 @@
+"""The gate under whatever two peers may send: it never fails, and nothing unjudged or unrecorded passes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aegis_mcp.audit import redaction
+from aegis_mcp.audit.journal import Journal
+from aegis_mcp.audit.record import Recordkeeper
+from aegis_mcp.audit.recorder import Recorder
+from aegis_mcp.audit.redaction import RedactionKey
+from aegis_mcp.enforcement import Enforcement
+from aegis_mcp.policy import loader
+from aegis_mcp.settings import ArgumentMode
+
+POLICY = loader.load(
+    b"""
+version: 1
+defaults: {client_request: allow}
+upstreams: {s: {access: {read: [r*], write: ["*"]}}}
+rules: [{id: some, match: {tool: w, arguments: {n: {in: [1, 2]}}}, effect: allow}]
+audit: {durability: flush}
+""",
+    "p.yaml",
+)
+METHODS = st.sampled_from(
+    [
+        "tools/call",
+        "tools/list",
+        "ping",
+        "resources/read",
+        "prompts/get",
+        "x/y",
+        "notifications/cancelled",
+        "roots/list",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+IDS = st.integers(0, 3) | st.sampled_from(["0", "a", None]) | st.integers(2**60, 2**70) | st.text(max_size=3)
+NAMED = {"name": st.sampled_from(["r", "w", "x"]) | JSON, "uri": st.text(), "arguments": JSON}
+PARAMS = st.fixed_dictionaries({}, optional=NAMED | {"requestId": IDS, "_meta": JSON})
+CALLS = st.fixed_dictionaries(
+    {"jsonrpc": st.just("2.0"), "method": METHODS | st.text()}, optional={"id": IDS, "params": PARAMS | JSON}
+)
+ANSWERS = st.fixed_dictionaries({"jsonrpc": st.just("2.0"), "id": IDS}, optional={"result": JSON, "error": JSON})
+TOOLS = st.just({"tools": [{"name": "r"}, {"name": "w", "annotations": {"readOnlyHint": True}}, 7, {}]})
+LISTS = st.fixed_dictionaries({"jsonrpc": st.just("2.0"), "id": IDS, "result": TOOLS})
+
+
+def _line(message: object) -> bytes:
+    return json.dumps(message).encode()
+
+
+LINES = st.lists((CALLS | ANSWERS | LISTS).map(_line) | st.binary(max_size=40), max_size=6)
+
+
+class _Peers:
+    """The two ends of the gate, and what each has got."""
+
+    def __init__(self, directory: Path) -> None:
+        keeper = Recordkeeper(policy_sha256=POLICY.sha256, redact=_redact, scrub=redaction.scrub)
+        self.log = directory / "logs" / "audit.log"
+        self.gate = Enforcement("s", POLICY, keeper, Recorder(Journal(self.log, keeper.session_id), POLICY.audit))
+        self.host: list[bytes] = []
+        self.upstream: list[bytes] = []
+        self.gate.connect(to_host=self.host.append, to_upstream=self.upstream.append)
+
+    def intents(self) -> list[dict[str, Any]]:
+        lines = self.log.read_bytes().splitlines() if self.log.exists() else []
+        events = [json.loads(line)["event"] for line in lines]
+        return [event for event in events if event.get("phase") == "intent"]
+
+
+def _redact(value: object) -> object:
+    return redaction.redact(value, mode=ArgumentMode.REDACTED, key=RedactionKey(bytes(32)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), LINES), max_size=8))
+def test_whatever_two_peers_send_is_judged_recorded_and_answered_once(turns: list[tuple[bool, list[bytes]]]) -> None:
+    async def play(peers: _Peers) -> None:
+        for is_host, lines in turns:
+            await (peers.gate.host_sent(lines) if is_host else peers.gate.upstream_sent(lines))
+
+    with tempfile.TemporaryDirectory() as directory:
+        peers = _Peers(Path(directory))
+        asyncio.run(play(peers))
+        calls = [message for line in peers.upstream if (message := json.loads(line)).get("method") == "tools/call"]
+        asked = [event for event in peers.intents() if event["method"] == "tools/call"]
+        assert len(asked) == len(calls)
+        assert {line for line in peers.upstream if b"tools/call" in line} <= {
+            line for _, sent in turns for line in sent
+        }
+        assert all(call["params"]["name"].startswith("r") or call["params"]["name"] == "w" for call in calls)
