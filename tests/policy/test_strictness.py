@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aegis_mcp.errors import ConfigError, Mistake, PolicyError
 from aegis_mcp.policy import loader
@@ -107,3 +109,85 @@ def test_the_name_of_a_file_is_shown_printable(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"p\n\xff\x1b.yaml")
     path.write_bytes(b"version: 1")
     assert loader.read(path).source == rf"{tmp_path}/p\n\udcff\x1b.yaml"
+
+
+def _mistakes_in(text: str) -> tuple[Mistake, ...]:
+    try:
+        loader.load(text.encode(), "p.yaml")
+    except PolicyError as exc:
+        return exc.mistakes
+    return ()
+
+
+FRAGMENTS = (
+    *(
+        "version: 1\n",
+        "rules:",
+        "- ",
+        "{",
+        "}",
+        "[",
+        "]",
+        ": ",
+        ", ",
+        "\n",
+        "  ",
+        "'",
+        '"',
+        "? ",
+        "| ",
+        "> ",
+        "#",
+        "--- ",
+        "...",
+    ),
+    *(
+        "id: a",
+        "effect: allow",
+        "match: ",
+        "tool: ",
+        "arguments: ",
+        "within: ",
+        "equals: ",
+        "in: ",
+        "glob: ",
+        "access: ",
+    ),
+    *(
+        "upstreams: ",
+        "command: ",
+        "env: ",
+        "audit: ",
+        "deadline: ",
+        "read",
+        "~",
+        "/",
+        "*",
+        "&a",
+        "!t",
+        "${env:",
+        "\\0",
+        "\\ud800",
+    ),
+    *(
+        "0777",
+        "1_0",
+        "1:2",
+        "0x_",
+        "1e999",
+        ".inf",
+        "yes",
+        "null",
+        "2026-99-99",
+        "9" * 5000,
+        "<<",
+        "%YAML 1.1\n",
+        "\t",
+        "\u2028",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map("".join))
+def test_what_resembles_a_policy_is_understood_or_refused_at_a_place(text: str) -> None:
+    assert all(mistake.line > 0 and mistake.column > 0 and mistake.message for mistake in _mistakes_in(text))
