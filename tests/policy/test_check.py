@@ -1,4 +1,4 @@
-"""`aegis-mcp policy check` looks at the file that the gateway would use, and tells people and programs what it found."""
+"""`aegis-mcp policy check` looks at the file that the gateway would use, and tells people and programs of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 from support.host import environment
 
 
-def _check(home: Path, *before: str, after: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def _check(
+    home: Path, *before: str, after: tuple[str, ...] = (), variable: str = ""
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "aegis_mcp", *before, "policy", "check", *after]
-    return subprocess.run(
-        command, capture_output=True, encoding="utf-8", env=environment(home), timeout=60, check=False
-    )
+    env = environment(home, {"AEGIS_POLICY": variable} if variable else {})
+    return subprocess.run(command, capture_output=True, encoding="utf-8", env=env, timeout=60, check=False)
 
 
 def test_the_option_may_stand_before_the_command(tmp_path: Path) -> None:
@@ -22,6 +23,16 @@ def test_the_option_may_stand_before_the_command(tmp_path: Path) -> None:
     policy.write_text("version: 3", encoding="utf-8")
     checked = _check(tmp_path, "--policy", str(policy))
     assert (checked.returncode, checked.stdout) == (2, f"{policy}:1:10: the version must be 1\n")
+
+
+def test_an_option_outweighs_the_environment_wherever_it_stands(tmp_path: Path) -> None:
+    policy = tmp_path / "p.yaml"
+    policy.write_text("version: 1", encoding="utf-8")
+    absent = str(tmp_path / "absent.yaml")
+    options = ("--policy", str(policy))
+    assert _check(tmp_path, *options, variable=absent).returncode == 0
+    assert _check(tmp_path, after=options, variable=absent).returncode == 0
+    assert _check(tmp_path, variable=absent).returncode == 2
 
 
 def test_a_link_that_leads_nowhere_is_not_passed_over_for_the_shipped_policy(tmp_path: Path) -> None:

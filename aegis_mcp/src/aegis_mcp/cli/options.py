@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+
+class _Shared(click.Option):
+    """An option that may stand before a command's name: what was given there outweighs the environment."""
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """Return what stands before the command, else what the environment says."""
+        given = ctx.lookup_default(self.name or "", call=False)
+        return super().value_from_envvar(ctx) if given is None else given
+
+
 policy_option = click.option(
     "--policy",
+    cls=_Shared,
     envvar="AEGIS_POLICY",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -15,6 +27,7 @@ policy_option = click.option(
 )
 audit_log_option = click.option(
     "--audit-log",
+    cls=_Shared,
     envvar="AEGIS_AUDIT_LOG",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -22,6 +35,7 @@ audit_log_option = click.option(
 )
 workspace_option = click.option(
     "--workspace",
+    cls=_Shared,
     envvar="AEGIS_WORKSPACE",
     metavar="DIR",
     type=click.Path(path_type=Path),
