@@ -25,12 +25,11 @@ class ConfigError(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One mistake in a policy file; `line` and `column` count from 1. A warning does not stop the load."""
+    """One mistake in a policy file; `line` and `column` count from 1."""
 
     line: int
     column: int
     message: str
-    is_warning: bool = False
 
 
 class PolicyError(ConfigError):

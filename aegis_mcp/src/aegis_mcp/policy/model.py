@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from aegis_mcp.decision import Access, Effect
-from aegis_mcp.errors import Mistake
 from aegis_mcp.settings import AuditSettings
 
 JsonScalar: TypeAlias = str | int | float | bool | None
@@ -159,7 +158,6 @@ class Policy:
     upstreams: Mapping[str, Upstream] = field(default_factory=lambda: MappingProxyType[str, Upstream]({}))
     rules: tuple[Rule, ...] = ()
     audit: AuditSettings = field(default_factory=AuditSettings)
-    warnings: tuple[Mistake, ...] = ()
 
     def upstream(self, name: str) -> Upstream:
         """Return what the file says of a server, and of one that it does not name what holds for all."""
