@@ -10,11 +10,11 @@ import pytest
 from mcp import StdioServerParameters
 from mcp.client.session import ClientSession
 from mcp.client.stdio import stdio_client
-from mcp_types import TextContent
-from support.tools import filesystem_server
+from mcp.types import TextContent
 
 from support.gateway import Stage
 from support.host import RawHost
+from support.tools import filesystem_server
 
 pytestmark = pytest.mark.node
 

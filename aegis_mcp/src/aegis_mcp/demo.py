@@ -14,7 +14,7 @@ from typing import Final
 
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
-from mcp_types import CallToolResult, TextContent
+from mcp.types import CallToolResult, TextContent
 
 _SECONDS: Final = 60
 _NOTE: Final = "Water the plants on Friday.\n"

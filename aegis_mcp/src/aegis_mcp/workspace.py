@@ -14,7 +14,7 @@ from typing import Final
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import ToolAnnotations
+from mcp.types import ToolAnnotations
 
 MAX_FILE: Final = 1024 * 1024
 """Bytes of the largest file that is read, searched or written."""
