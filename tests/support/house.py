@@ -67,25 +67,31 @@ LAYERS: Final = {
 # Only the gate sees policy, audit and upstream; they never see each other.
 SIBLINGS: Final = ("policy", "audit", "upstream")
 
-# Where a third-party library enters, so that it could be exchanged in one place.
-IMPORTERS: Final = {
+# What the gateway knows of the auditor is the format of the log, never how it judges one.
+FORMAT: Final = ("canonical", "chain", "entry", "errors")
+
+# Where a third-party library enters, so that it could be exchanged in one place; a library without a door stays out.
+DOORS: Final = {
     "aegis_audit": {
-        "click": ("cli", "cli/*", "__main__"),
-        "cryptography": (),
-        "orjson": ("canonical", "entry", "shape"),
+        "click": ("cli", "cli/*"),  # the command line is Click's
+        "orjson": ("canonical", "entry", "shape"),  # one encodes; two read, with bounds of their own
         "rfc8785": ("canonical",),
         "rich": ("render",),
         "zstandard": ("expand",),
     },
     "aegis_mcp": {
-        "click": ("cli", "cli/*", "__main__"),
-        "mcp": ("workspace", "demo"),
-        "mcp_types": ("workspace", "demo"),
+        "click": ("__main__", "cli", "cli/*"),
+        "mcp": ("demo", "workspace"),  # a client and a server; the relay itself has no model of the protocol
         "platformdirs": ("settings",),
         "uvloop": ("cli/serving",),
         "yaml": ("policy/loader",),
     },
 }
+# Names that differ from those of their distribution.
+DISTRIBUTIONS: Final = {"yaml": "pyyaml"}
+
+# Imported by name at run time, which this drawing cannot follow: only where commands are loaded.
+LATE_IMPORTERS: Final = {"__main__", "cli"}
 
 
 def modules(package: str) -> dict[str, Path]:
