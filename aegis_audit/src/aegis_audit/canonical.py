@@ -19,6 +19,9 @@ MAX_NESTING: Final = 32
 MAX_INTEGER: Final = 2**53 - 1
 """The widest integer that every JSON reader keeps exactly (RFC 7493 §2.2)."""
 
+_LEAST_EXPONENT: Final = 1e21
+"""The least number that RFC 8785 writes with an exponent (ECMA-262, Number::toString)."""
+
 _ORJSON_OPTIONS: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 _LEAVES: Final = frozenset({str, int, bool, type(None)})
 
@@ -46,7 +49,7 @@ def is_plain(value: object, nesting: int = MAX_NESTING) -> bool:
     Beyond ASCII, RFC 8785 sorts keys by UTF-16 units and orjson by code points; and the two write floats differently.
 
     Raises:
-        UnencodableValue: the value nests deeper than `nesting` levels.
+        UnencodableValue: the value nests deeper than `nesting` levels, or holds a float that looks like a wide integer.
     """
     if type(value) is dict:
         members = cast("dict[str, object]", value)
@@ -54,6 +57,7 @@ def is_plain(value: object, nesting: int = MAX_NESTING) -> bool:
     elif type(value) is list:
         inner, plain = cast("list[object]", value), True
     else:
+        _refuse_wide_float(value)
         return type(value) in _LEAVES
     if not nesting:
         raise UnencodableValue(f"nesting deeper than {MAX_NESTING}")
@@ -64,3 +68,9 @@ def is_plain(value: object, nesting: int = MAX_NESTING) -> bool:
         if type(one) not in _LEAVES and not is_plain(one, nesting - 1):
             plain = False
     return plain
+
+
+def _refuse_wide_float(value: object) -> None:
+    # RFC 8785 writes it in digits alone, and what has no point and no exponent is an integer to every reader.
+    if type(value) is float and MAX_INTEGER < abs(value) < _LEAST_EXPONENT:
+        raise UnencodableValue(f"{value} is written as an integer beyond 2^53-1")

@@ -1,0 +1,76 @@
+"""Two encoders write one form, and what that form is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aegis_audit import canonical
+from aegis_audit.errors import UnencodableValue
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+integers = st.integers(-canonical.MAX_INTEGER, canonical.MAX_INTEGER)
+floats = st.floats(allow_nan=False, allow_infinity=False).filter(lambda value: not 2**53 <= abs(value) < 1e21)
+leaves = st.none() | st.booleans() | integers | floats | text
+values = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4), max_leaves=12
+)
+
+
+@given(values)
+def test_every_value_is_encoded_as_rfc_8785_has_it(value: Any) -> None:
+    assert canonical.encode(value) == rfc8785.dumps(value)
+
+
+@given(values)
+def test_a_plain_value_is_one_that_orjson_writes_in_canonical_form(value: Any) -> None:
+    if canonical.is_plain(value):
+        assert orjson.dumps(value, option=orjson.OPT_SORT_KEYS) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        2.0**53,
+        [-1e20],
+        2**53,
+        -(2**53),
+        10**5000,
+        "\ud800",
+        {"\udfff": 1},
+        [[["\ud800", 0.5]]],
+    ],
+    ids=range(10),
+)
+def test_a_value_without_a_canonical_form_is_refused(value: Any) -> None:
+    with pytest.raises(UnencodableValue):
+        canonical.encode(value)
+
+
+def nested(levels: int, leaf: object = 1) -> object:
+    value = leaf
+    for level in range(levels):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("leaf", [1, 0.5, {"é": 1}])
+def test_nesting_is_bounded_whatever_is_inside(leaf: object) -> None:
+    extra = int(isinstance(leaf, dict))
+    assert canonical.encode(nested(canonical.MAX_NESTING - extra, leaf))
+    for levels in (canonical.MAX_NESTING - extra + 1, 100_000):
+        with pytest.raises(UnencodableValue):
+            canonical.encode(nested(levels, leaf))
+
+
+def test_the_vectors_are_in_canonical_form() -> None:
+    lines = (Path(__file__).parents[1] / "vectors" / "chain-v1.jsonl").read_bytes().splitlines()
+    assert [canonical.encode(orjson.loads(line)) for line in lines] == lines
