@@ -22,7 +22,7 @@ MAX_SECONDS: Final = 600.0
 
 _READ_SIZE: Final = 64 * 1024
 _CALL: Final = (
-    CALL_START + b'%d,"method":"tools/call","params":{"name":"echo","arguments":{"path":"notes/today.md"}}}\n'
+    CALL_START + b'%d,"method":"tools/call","params":{"name":"echo","arguments":{"path":"notes/2026-11-02.md"}}}\n'
 )
 _HANDSHAKE: Final[tuple[dict[str, Any], ...]] = (
     {
