@@ -60,7 +60,8 @@ class Gateway:
         host_in, host_out = await wire.read_lines(wire_in), await wire.write_lines(wire_out)
         self._gate.connect(to_host=host_out.send, to_upstream=upstream.outbox.send)
         inward = asyncio.create_task(relay.pump(host_in, self._gate.host_sent, upstream.outbox, host_out))
-        outward = asyncio.create_task(relay.pump(upstream.inbox, self._gate.upstream_sent, host_out, upstream.outbox))
+        # Not for room at the upstream: one that answers before it reads on would wait for us, and we for it.
+        outward = asyncio.create_task(relay.pump(upstream.inbox, self._gate.upstream_sent, host_out))
         watch = asyncio.create_task(self._watch(upstream, outward))
         for task in (inward, outward, watch):
             task.add_done_callback(self._on_done)

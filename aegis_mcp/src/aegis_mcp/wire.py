@@ -18,6 +18,9 @@ from typing import Final, cast
 from aegis_mcp.frame import MAX_FRAME
 
 _HIGH_WATER: Final = 4 * 1024 * 1024
+_MOST_UNSENT: Final = 64 * 1024 * 1024
+"""Bytes that wait for a peer at the most; one that leaves more unread is cut off."""
+
 _COPY_SIZE: Final = 64 * 1024
 
 
@@ -106,6 +109,9 @@ class Outbox(asyncio.BaseProtocol):
         """Send lines, adding the LF; what a peer that has gone would have got is dropped."""
         if self._transport and not self.is_closed:
             self._transport.write(b"\n".join((*lines, b"")))
+            if self._transport.get_write_buffer_size() > _MOST_UNSENT:
+                self._transport.abort()
+                self.is_closed = True
 
     async def room(self) -> None:
         """Wait until the peer has taken enough of what was sent before."""
