@@ -74,15 +74,13 @@ class UpstreamProcess:
         return f"ended by signal {-status}" if status < 0 else f"exited with status {status}"
 
     async def stop(self) -> None:
-        """End the process and its group within `STOP_SECONDS`; the process has been waited for afterwards."""
+        """End the process within `STOP_SECONDS`; what it has started and left behind in its group ends with it."""
         await self.outbox.close(_EOF_SECONDS / 4)
         if not await self._ends_within(_EOF_SECONDS * 3 / 4):
             self._signal(signal.SIGTERM)
-            await self._ends_within(_TERM_SECONDS)
-        # Also after a good end: what the process has started and left behind is in its group.
-        self._signal(_KILL)
-        if await self._ends_within(_KILL_SECONDS):
-            self._guardian.release(self._process.pid)
+            if not await self._ends_within(_TERM_SECONDS):
+                self._signal(_KILL)
+                await self._ends_within(_KILL_SECONDS)
 
     async def _ends_within(self, seconds: float) -> bool:
         try:
@@ -92,6 +90,11 @@ class UpstreamProcess:
         return True
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        if hasattr(os, "waitid"):
+            # Until it is waited for, its id is nobody else's: now what it has left behind in its group can be ended.
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+            self._signal(_KILL)
+        self._guardian.release(self._process.pid)
         self._process.wait()
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
             loop.call_soon_threadsafe(self._has_ended)
