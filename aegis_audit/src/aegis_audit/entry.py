@@ -229,6 +229,8 @@ def _refuse_framing(line: bytes) -> None:
     """Refuse what is wrong about the line as bytes, before anything is parsed."""
     if len(line) > MAX_LINE:
         raise MalformedEntry(FindingCode.OVERLONG_LINE, f"at most {MAX_LINE} bytes", f"{len(line)} bytes")
+    if not line.endswith(b"\n"):
+        raise MalformedEntry(FindingCode.TORN_TAIL, "a line that ends in LF", f"{line[-1:]!r} as the last byte")
     if line == b"\n":
         raise MalformedEntry(FindingCode.BLANK_LINE, "an entry", "an empty line")
     if b"\x00" in line:
