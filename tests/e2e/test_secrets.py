@@ -7,9 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.secrets import corpus
-
 from support.gateway import READS, Stage
+from support.secrets import corpus
 
 
 def _outputs_of_audit(stage: Stage) -> bytes:
