@@ -134,7 +134,7 @@ class Storage:
 
     def mark(self) -> Mark | None:
         """Return the newest mark that is whole, None if there is none."""
-        slots = os.pread(self._open_head(), 2 * _SLOT_SIZE, 0).ljust(2 * _SLOT_SIZE, b"\0")
+        slots = _read_at(self._open_head(), 2 * _SLOT_SIZE, 0).ljust(2 * _SLOT_SIZE, b"\0")
         # Nearly always this process has written last, and knows what it has written.
         if slots != self._slots:
             marks = [Mark.decode(slots[at : at + _SLOT_SIZE]) for at in (0, _SLOT_SIZE)]
@@ -147,7 +147,7 @@ class Storage:
         mark = Mark(mark.head, mark.inode, mark.offset, mark.ring, mark.generation + 1, mark.origin)
         slot = mark.encode()
         at = mark.generation % 2 * _SLOT_SIZE
-        os.pwrite(self._open_head(), slot, at)
+        _write_at(self._open_head(), slot, at)
         self._slots = self._slots[:at] + slot + self._slots[at + _SLOT_SIZE :]
         self._mark = mark
         return mark
@@ -158,16 +158,16 @@ class Storage:
         excess = max(0, len(lines) - RING_SIZE)
         at = (ring + excess) % RING_SIZE
         first = lines[excess : excess + RING_SIZE - at]
-        os.pwrite(tail, first, at)
+        _write_at(tail, first, at)
         if excess + len(first) < len(lines):
-            os.pwrite(tail, lines[excess + len(first) :], 0)
+            _write_at(tail, lines[excess + len(first) :], 0)
 
     def recall(self, ring: int, size: int) -> bytes:
         """Return at most `size` bytes of the tail, from the one before which `ring` bytes were written."""
         tail = self._open_tail()
         at = ring % RING_SIZE
-        first = os.pread(tail, min(size, RING_SIZE - at), at)
-        return first + os.pread(tail, min(size, RING_SIZE) - len(first), 0)
+        first = _read_at(tail, min(size, RING_SIZE - at), at)
+        return first + _read_at(tail, min(size, RING_SIZE) - len(first), 0)
 
     def append(self, mark: Mark, data: bytes, head: Head, *, is_synced: bool) -> Mark:
         """Append bytes after `mark`, to the tail first; return the mark at their end with this head, not stored yet."""
@@ -206,7 +206,7 @@ class Storage:
         log = self._open_log(inode)
         size = min(size, MOST_READ)
         parts: list[bytes] = []
-        while size and (part := os.pread(log, size, offset)):
+        while size and (part := _read_at(log, size, offset)):
             parts.append(part)
             offset += len(part)
             size -= len(part)
@@ -320,6 +320,14 @@ if sys.platform == "win32":
     def _unlock(descriptor: int) -> None:
         os.lseek(descriptor, 0, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+    def _read_at(descriptor: int, size: int, offset: int) -> bytes:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.read(descriptor, size)
+
+    def _write_at(descriptor: int, data: bytes, offset: int) -> int:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.write(descriptor, data)
 else:
     import fcntl
 
@@ -332,3 +340,6 @@ else:
 
     def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    _read_at = os.pread
+    _write_at = os.pwrite
