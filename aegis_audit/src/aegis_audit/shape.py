@@ -52,7 +52,7 @@ class Shape:
 
     __slots__ = ("_arguments", "_frame", "match", "phase", "successor")
 
-    def __init__(self, frame: bytes, phase: object) -> None:
+    def __init__(self, frame: bytes, phase: str | None) -> None:
         self.phase = phase
         self.successor = self  # the shape that followed this one the last time
         self._frame = frame
@@ -97,12 +97,13 @@ class Shapes:
         if self._unknown % _LESSON or entry.trace_id is None or entry.event_type not in _LEARNT:
             return
         event, arguments = _event_pattern(entry.event), _pattern(entry.event.get("arguments"))
-        if event is None or arguments is None or len(event) > MAX_PATTERN:
+        phase = entry.event.get("phase")
+        if event is None or arguments is None or len(event) > MAX_PATTERN or not isinstance(phase, str | None):
             return
         frame = _LINE % (event, entry.event_type.encode("ascii"))
         shape = next((known for known in self._shapes if known.is_framed_by(frame)), None)
         if shape is None:
-            shape = Shape(frame, entry.event.get("phase"))
+            shape = Shape(frame, phase)
             self._shapes = [shape, *self._shapes[: MAX_SHAPES - 1]]
         shape.allow(arguments)
 
