@@ -21,7 +21,7 @@ from aegis_mcp.audit.record import EventKind, Status
 from aegis_mcp.cli import cli as gateway_cli
 from aegis_mcp.decision import Access, Effect
 from aegis_mcp.settings import ArgumentMode, Durability, OnFailure
-from support.house import ROOT, SOURCES
+from support.house import ROOT, SOURCES, modules
 
 DOCS: Final = ROOT / "docs"
 PAGES: Final = sorted(path.relative_to(ROOT) for path in [*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
@@ -170,3 +170,10 @@ def test_every_path_and_target_in_the_guides_exists(page: str) -> None:
     assert [path for path in paths if not any((base / path).exists() for base in (ROOT, *sources))] == []
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:^    |`)make ([a-z]+)", text, re.MULTILINE)) <= targets
+
+
+def test_the_map_for_agents_names_modules_that_exist() -> None:
+    rows = re.findall(r"^\| \w+ \| ([^|]+) \|", (ROOT / "AGENTS.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert len(named) > 20
+    assert named <= {module for package in SOURCES for module in modules(package)}
