@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 from itertools import permutations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aegis_audit.finding import FindingCode
 from aegis_audit.verify import verify
 from support.auditor import audit
-from support.logs import COMPRESSIONS, LogBuilder, rotated_log, small_log, write
+from support.logs import COMPRESSIONS, LogBuilder, reseal, rotated_log, small_log, write
 
 SEGMENTS: Final = rotated_log(2, 3, 1)
 
@@ -153,3 +156,45 @@ def test_a_bit_that_changes_in_a_compressed_segment_is_found(tmp_path: Path, com
         report = verify([str(path)])
         # Some bits of a header say nothing about the content: the time in gzip's, for one.
         assert report.verdict.exit_code != 0 or (report.size, report.entries) == (len(intact), 5)
+
+
+WHOLE: Final = [line for segment in SEGMENTS for line in segment]
+ranges = st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(1, len(WHOLE))).map(lambda ends: range(*ends))
+pieces = st.lists(ranges.filter(bool), min_size=1, max_size=5)
+
+
+@given(pieces)
+def test_pieces_of_a_log_that_overlap_in_any_way_are_valid_unless_something_is_missing(cut: list[range]) -> None:
+    with TemporaryDirectory() as name:
+        paths = [
+            str(write(Path(name) / f"{number}.log", [WHOLE[at] for at in piece])) for number, piece in enumerate(cut)
+        ]
+        held = {at for piece in cut for at in piece}
+        is_whole = held == set(range(min(held), max(held) + 1))
+        assert verify(paths).verdict.exit_code == (0 if is_whole else 4)
+
+
+@given(pieces, st.data())
+def test_a_copy_that_was_rewritten_from_some_entry_on_is_tampering_if_another_copy_holds_the_entry(
+    cut: list[range], data: st.DataObject
+) -> None:
+    forged = data.draw(st.sampled_from(cut))
+    at = data.draw(st.sampled_from(forged))
+    with TemporaryDirectory() as name:
+        paths = [
+            str(write(Path(name) / f"{number}.log", [WHOLE[at] for at in piece])) for number, piece in enumerate(cut)
+        ]
+        rewritten = rewrite([WHOLE[at] for at in forged], at - forged.start)
+        paths += [str(write(Path(name) / "forged.log", rewritten))]
+        assert verify(paths).verdict.exit_code == 1
+
+
+def rewrite(lines: list[bytes], at: int) -> list[bytes]:
+    """Change one line and give it and all behind it the hashes and links that they then need."""
+    changed = lines[:at]
+    for line in lines[at:]:
+        old = lines[len(changed) - 1][15:79] if changed else b""
+        new = changed[-1][15:79] if changed else b""
+        renewed = line.replace(b'"session_id":"5e', b'"session_id":"6e') if len(changed) == at else line
+        changed.append(reseal(renewed.replace(old, new) if old else renewed))
+    return changed

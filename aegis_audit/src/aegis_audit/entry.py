@@ -121,6 +121,11 @@ class Entry:
         )
 
     @property
+    def has_its_hash(self) -> bool:
+        """Tell whether the bytes have the hash that the entry states."""
+        return self.computed_hash == self.entry_hash
+
+    @property
     def kind(self) -> str | None:
         """Return the `kind` of a security event, None for every other entry."""
         kind = self.event.get("kind")

@@ -54,7 +54,6 @@ class Run:
     @classmethod
     def begin(cls, entry: Entry, place: Place) -> Run:
         """Return the run that `entry` begins."""
-        is_sound = entry.computed_hash == entry.entry_hash
         return cls(
             place=place,
             first_seq=entry.seq,
@@ -62,8 +61,8 @@ class Run:
             first_timestamp=entry.timestamp,
             heads=_heads(entry, entry.seq),
             last_timestamp=entry.timestamp,
-            is_opening=entry.kind in OPENINGS and is_sound,
-            is_suspect=not is_sound,
+            is_opening=entry.kind in OPENINGS and entry.has_its_hash,
+            is_suspect=not entry.has_its_hash,
         )
 
     @property

@@ -118,7 +118,7 @@ class _Scanner:
         self._shapes.learn(entry)
 
     def _check_hash(self, entry: Entry, place: Place) -> None:
-        if entry.computed_hash != entry.entry_hash:
+        if not entry.has_its_hash:
             self._add(FindingCode.HASH_MISMATCH, place, entry.computed_hash, entry.entry_hash)
         elif (entry.seq == 0) != (entry.prev_hash == ZERO_HASH):
             expected = "the zero hash as prev_hash" if entry.seq == 0 else "the hash of an entry as prev_hash"
@@ -130,12 +130,11 @@ class _Scanner:
         run = self._run = self._run_for(entry)
         if run:
             run.renumber(entry)
-        is_in_doubt = entry.computed_hash != entry.entry_hash
         if run is None or self._is_replayed(entry):
             self._begin(entry, place)
         elif run.is_numbered_on(entry) and run.is_linked_to(entry):
             self._extend(run, entry, place)
-        elif is_in_doubt and (run.is_numbered_on(entry) or run.is_linked_to(entry)):
+        elif not entry.has_its_hash and (run.is_numbered_on(entry) or run.is_linked_to(entry)):
             self._extend(run, entry, place)  # the finding is there already: one edit is one finding
         elif run.is_linked_to(entry):
             self._add(FindingCode.BROKEN_LINK, place, f"entry {run.last_seq + 1}", f"entry {entry.seq}")
@@ -152,9 +151,8 @@ class _Scanner:
 
     def _run_for(self, entry: Entry) -> Run | None:
         """Return the run that `entry` stands in or after: behind a replay the log goes on where it was announced."""
-        announcer = self._announcer
-        if announcer and announcer is not self._run and announcer.is_numbered_on(entry):
-            return announcer
+        if self._run and self._run.is_replay and entry.has_its_hash and entry.seq not in self._announced:
+            return self._announcer
         return self._run
 
     def _is_replayed(self, entry: Entry) -> bool:
@@ -225,14 +223,14 @@ class _Scanner:
                 pass
 
     def _heed_opening(self, entry: Entry, place: Place) -> None:
-        run, is_sound = self._run, entry.computed_hash == entry.entry_hash
+        run = self._run
         if run is None or run.is_replay:
             return
         origin = entry.event.get("origin")
-        if is_sound and isinstance(origin, str):
+        if entry.has_its_hash and isinstance(origin, str):
             run.origin = run.origin or origin
         for name, own in (("first_seq", entry.seq), ("prev_hash", entry.prev_hash)):
-            if is_sound and entry.event.get(name, own) != own:
+            if entry.has_its_hash and entry.event.get(name, own) != own:
                 self._add(FindingCode.FALSE_ATTESTATION, place, f"{name} {own}", repr(entry.event[name])[:100])
         if "replay" in entry.event:
             self._heed_replay(entry, place, run)
@@ -254,7 +252,7 @@ class _Scanner:
 
     def _heed_fragments(self, entry: Entry, place: Place) -> None:
         unmatched = self._damage.attest(entry.event)
-        if self._is_anchored and entry.computed_hash == entry.entry_hash:
+        if self._is_anchored and entry.has_its_hash:
             for attestation in unmatched:
                 self._add(FindingCode.FALSE_ATTESTATION, place, f"the fragment {attestation}", "no such fragment")
 
