@@ -64,7 +64,7 @@ def test_calls_go_on_through_rotations_and_all_of_them_are_there(tmp_path: Path,
                 _rotate(stage, config)
                 second = int(time.time())
                 # Two rotations of one second would have one name.
-                wait_until(lambda before=second: "dateext" not in more or int(time.time()) > before)
+                wait_until(lambda before=second: "dateext" not in more or time.time() > before + 1.1)
         finally:
             is_over.set()
             calling.join(30)
