@@ -71,9 +71,12 @@ def replace(text: str, stand_in: Callable[[str], str]) -> str:
     if not _WORTH_A_LOOK.search(text):
         return text
     text = _ISSUED.sub(lambda found: stand_in(found[0]), text)
-    text = _IN_URL.sub(lambda found: found[1] + _once(found[2], stand_in) + found[3], text)
+    if "://" in text:
+        text = _IN_URL.sub(lambda found: found[1] + _once(found[2], stand_in) + found[3], text)
     text = _AUTHORIZATION.sub(lambda found: found[1] + found[2] + _once(found[3], stand_in), text)
-    return _ASSIGNED.sub(lambda found: found[1] + _once(found[2], stand_in), text)
+    if "=" in text or ":" in text:
+        text = _ASSIGNED.sub(lambda found: found[1] + _once(found[2], stand_in), text)
+    return text
 
 
 @lru_cache(maxsize=4096)
