@@ -6,6 +6,7 @@ Where AEGIS_FORBID_SKIPS is set, every skip fails: a green run has run everythin
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import Final, TypeVar
 
@@ -17,6 +18,13 @@ _MARKERS: Final = ("node", "logrotate", "strace", "mount")
 _IS_FORBIDDEN: Final = bool(os.environ.get("AEGIS_FORBID_SKIPS"))
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C and a hang-up mean what they mean on a terminal: started in the background, they would be ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
