@@ -71,14 +71,14 @@ _KINDS: Final = (
     ("seq", int, "an integer from 0"),
     ("v", int, "an integer"),
 )
-TIMESTAMP: Final = (
-    "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9][.][0-9]{6}Z"
+_TIMESTAMP: Final = re.compile(
+    "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9][.][0-9]{6}Z"
 )
 _FORMS: Final = (
     ("entry_hash", re.compile("[0-9a-f]{64}"), "64 lower-case hex digits"),
     ("prev_hash", re.compile("[0-9a-f]{64}"), "64 lower-case hex digits"),
     ("session_id", re.compile("[0-9a-f]{32}"), "32 lower-case hex digits"),
-    ("timestamp", re.compile(TIMESTAMP), "RFC 3339 in UTC with six fraction digits"),
+    ("timestamp", _TIMESTAMP, "RFC 3339 in UTC with six fraction digits"),
     ("trace_id", re.compile("[0-9a-f]{32}"), "32 lower-case hex digits"),
 )
 
@@ -165,6 +165,11 @@ def seal(draft: Draft, timestamp: str, seq: int, prev_hash: str) -> tuple[bytes,
     if len(line) > MAX_LINE:
         raise UnencodableValue(f"an entry of {len(line)} bytes, at most {MAX_LINE} fit in a line")
     return line, entry_hash
+
+
+def is_timestamp(text: str) -> bool:
+    """Tell whether `text` is a time as an entry has it: RFC 3339 in UTC with six fraction digits."""
+    return _TIMESTAMP.fullmatch(text) is not None
 
 
 def _parse_plain(line: bytes) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 import orjson
 
-from aegis_audit.entry import EVENT_TYPES, TIMESTAMP, VERSION, Entry
+from aegis_audit.entry import EVENT_TYPES, VERSION, Entry
 
 MAX_SHAPES: Final = 16
 """Shapes that are remembered, the latest used."""
@@ -33,9 +33,7 @@ _STRING: Final = rb'"[ !#-\[\]-\xff]*+(?:"|(?:\\["\\bfnrt][ !#-\[\]-\xff]*)+")'
 _INTEGER: Final = rb"(?:0|-?[1-9][0-9]{0,14})"
 _LINE: Final = (
     rb'\{"entry_hash":"(.{64})",("event":%b,"event_type":"%b","prev_hash":"(.{64})","seq":(0|[1-9][0-9]{0,14}),'
-    rb'"session_id":"([0-9a-f]{32})","timestamp":"('
-    + TIMESTAMP.encode("ascii")
-    + rb')","trace_id":"([0-9a-f]{32})","v":%d\})\n' % VERSION
+    rb'"session_id":"(.{32})","timestamp":"(.{17}[0-5][0-9]\.[0-9]{6}Z)","trace_id":"([0-9a-f]{32})","v":%d\})\n'
 )
 _ARGUMENTS: Final = b"\x00"
 """Where the pattern of the arguments comes: of all members they alone differ from call to call."""
@@ -46,8 +44,9 @@ _LEARNT: Final = EVENT_TYPES - {"security_event"}
 class Shape:
     """A shape: `match` is that of a pattern for a line, `phase` that of every event which has this shape.
 
-    Groups: `entry_hash`, the bytes that are hashed, `prev_hash`, `seq`, `session_id`, `timestamp`, `trace_id`. The two
-    hashes may be any 64 bytes: both have to be compared with hashes, which is stricter than any pattern.
+    Groups: `entry_hash`, the bytes that are hashed, `prev_hash`, `seq`, `session_id`, `timestamp`, `trace_id`. What
+    has to be compared with something known anyway is not checked here, because that takes time: the two hashes and
+    the session may be any characters, and so may the date, the hour and the minute.
     """
 
     __slots__ = ("_arguments", "_frame", "match", "phase", "successor")
@@ -100,7 +99,7 @@ class Shapes:
         phase = entry.event.get("phase")
         if event is None or arguments is None or len(event) > MAX_PATTERN or not isinstance(phase, str | None):
             return
-        frame = _LINE % (event, entry.event_type.encode("ascii"))
+        frame = _LINE % (event, entry.event_type.encode("ascii"), VERSION)
         shape = next((known for known in self._shapes if known.is_framed_by(frame)), None)
         if shape is None:
             shape = Shape(frame, phase)

@@ -62,7 +62,7 @@ class _Scanner:
         self._result = result = Scan(segment, Pairing(segment.path))
         self._found = found
         self._shapes = shapes
-        self._skimmer = Skimmer(shapes, result.pairing, result.join)
+        self._skimmer = Skimmer(shapes, result.pairing, result.sessions)
         self._path = segment.path
         self._damage = Damage(segment.path, found)
         self._run: Run | None = None
@@ -86,9 +86,9 @@ class _Scanner:
         return self._result
 
     def _take(self, block: Block) -> None:
-        text, at = _as_latin_1(block.data), 0
+        text, at = block.data.decode("latin-1"), 0
         while at < len(block.data):
-            if text and self._run and self._is_at_ease(self._run):
+            if self._run and self._is_at_ease(self._run):
                 before = self._lines
                 self._lines, at = self._skimmer.skim(self._run, text, at, before)
                 self._result.entries += self._lines - before
@@ -277,11 +277,3 @@ def _range(value: Any, *, below: int) -> range | None:
             return range(first, last + 1)
         case _:
             return None
-
-
-def _as_latin_1(data: bytes) -> str:
-    """Return the bytes of valid UTF-8 as characters of the same value, nothing for other bytes."""
-    try:
-        return data.decode("latin-1") if data.isascii() or data.decode("utf-8") else ""
-    except UnicodeDecodeError:
-        return ""

@@ -7,37 +7,51 @@ bytes have the hash that it states, and it follows the last entry by number, lin
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Container
 from hashlib import sha256
+from typing import Final
 
 from aegis_audit.checks.pairing import Pairing
 from aegis_audit.checks.run import Run
+from aegis_audit.entry import is_timestamp
 from aegis_audit.shape import NO_SHAPE, Shape, Shapes
+
+_MINUTE: Final = len("2026-11-24T03:31:")
 
 
 class Skimmer:
-    """Takes lines of one segment; `pairing` and `join` are told what the long way would tell them."""
+    """Takes lines of one segment; `pairing` is told what the long way would tell it.
 
-    def __init__(self, shapes: Shapes, pairing: Pairing, join: Callable[[str], None]) -> None:
+    Only lines of the sessions in `sessions` are taken: they are those that the long way has found in the right form.
+    """
+
+    def __init__(self, shapes: Shapes, pairing: Pairing, sessions: Container[str]) -> None:
         self._shapes = shapes
         self._pairing = pairing
-        self._join = join
+        self._sessions = sessions
         self._before = NO_SHAPE
 
     def skim(self, run: Run, text: str, at: int, line: int) -> tuple[int, int]:
         """Extend `run` by lines of `text`, from the place `at` on, behind the line with the number `line`.
 
-        `text` is valid UTF-8 decoded as Latin-1. Return the number of the last line that is taken, and the place behind
+        `text` are bytes decoded as Latin-1. Return the number of the last line that is taken, and the place behind
         it.
         """
         seq, last_hash, last_time = run.last_seq, run.last_hash, run.last_timestamp
-        first, session, before = line, "", self._before
+        first, minute, before = line, last_time[:_MINUTE], self._before
         # A turn takes two or three millionths of a second: a call or an object more would be felt.
         while at < len(text) and (match := before.successor.match(text, at) or self._match(text, at, before)):
             entry_hash, body, prev_hash, digits, session_id, time, trace_id = match.groups()
-            if prev_hash != last_hash or entry_hash != sha256(b"\x00{" + body.encode("latin-1")).hexdigest():
+            data = body.encode("latin-1")
+            if prev_hash != last_hash or entry_hash != sha256(b"\x00{" + data).hexdigest():
                 break
-            if int(digits) != seq + 1 or time < last_time:
+            if int(digits) != seq + 1 or time < last_time or session_id not in self._sessions:
+                break
+            if not time.startswith(minute):
+                if not is_timestamp(time):
+                    break
+                minute = time[:_MINUTE]
+            if not data.isascii() and not _is_utf8(data):
                 break
             before, at, line = before.successor, match.end(), line + 1
             seq, last_hash, last_time = seq + 1, entry_hash, time
@@ -45,9 +59,6 @@ class Skimmer:
                 self._pairing.add_intent(trace_id, seq, line)
             elif before.phase == "outcome":
                 self._pairing.add_outcome(trace_id, seq, line)
-            if session_id != session:
-                self._join(session_id)
-                session = session_id
         self._before = before
         run.skip_to(seq, last_hash, last_time, line - first)
         return line, at
@@ -59,3 +70,11 @@ class Skimmer:
             return None
         before.successor = shape
         return shape.match(text, at)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
