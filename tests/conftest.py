@@ -10,6 +10,7 @@ import signal
 from collections.abc import Generator
 from typing import Final, TypeVar
 
+import hypothesis
 import pytest
 
 from support.tools import missing
@@ -21,7 +22,13 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C and a hang-up mean what they mean on a terminal: started in the background, they would be ignored."""
+    """Let a run that counts always try the same examples, and signals mean what they mean on a terminal.
+
+    In a process that was started in the background Ctrl-C and a hang-up are ignored, and so in those that it starts.
+    """
+    hypothesis.settings.register_profile("counts", derandomize=True)
+    if _IS_FORBIDDEN:
+        hypothesis.settings.load_profile("counts")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
