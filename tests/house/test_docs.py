@@ -33,10 +33,15 @@ unheard-of: 1
 defaults: {unheard-of: 1}
 upstreams: {files: {unheard-of: 1}}
 audit: {unheard-of: 1}
+results: {unheard-of: 1}
+limits: [{unheard-of: 1}]
 rules:
   - {unheard-of: 1, match: {unheard-of: 1, arguments: {path: {unheard-of: 1}}}}
 """
-SECTIONS: Final = ("Top level", "`defaults`", "`upstreams`", "`audit`", "`rules`", "`rules`", "`rules`")
+SECTIONS: Final = (
+    *("Top level", "`defaults`", "`upstreams`", "`audit`", "`results`", "`limits`"),
+    *("`rules`", "`rules`", "`rules`"),
+)
 
 
 def _read(name: str) -> str:

@@ -28,7 +28,16 @@ MISTAKES: dict[str, list[tuple[int, int, str]]] = {
     "version: '1'": [(1, 10, "must be 1")],
     "version: 1\nversion: 1": [(2, 1, "twice")],
     "version: 1\nrulez: []": [(2, 1, "did you mean `rules`")],
-    "version: 1\nlimits: []": [(2, 1, "not supported by this version")],
+    "version: 1\nlimits: {}": [(2, 9, "list")],
+    "version: 1\nlimits: [{}]": [(2, 10, "no `match`"), (2, 10, "no `rate`")],
+    "version: 1\nlimits: [{match: {tool: x}, rate: 30}]": [(2, 35, "quotes"), (2, 35, "no rate")],
+    "version: 1\nlimits: [{match: {tool: x}, rate: 30/fortnight}]": [(2, 35, "as in 30/minute")],
+    "version: 1\nlimits: [{match: {tool: x}, rate: 0/minute}]": [(2, 35, "no rate")],
+    "version: 1\nresults: {max_bytes: 4GB}": [(2, 22, "as in 4MiB")],
+    "version: 1\nresults: {max_bytes: 0}": [(2, 22, "more than 0")],
+    "version: 1\nresults: {secrets: hide}": [(2, 20, "one of pass, redact, refuse")],
+    "version: 1\npins: always": [(2, 7, "one of first_use, require, off")],
+    "version: 1\nask: {timeout: 4000}": [(2, 16, "at most 3600")],
     "version: 1\na: &x 1": [(2, 4, "anchors")],
     "version: !!int 1": [(1, 10, "tags")],
     "version: 1\nx: !evil 1": [(2, 4, "tags")],
@@ -36,9 +45,9 @@ MISTAKES: dict[str, list[tuple[int, int, str]]] = {
     "version: 1\n\tx: 1": [(2, 1, "")],
     "version: 1\nrules: {}": [(2, 8, "list")],
     "version: 1\ntrust_annotations: 1": [(2, 20, "true or false")],
-    "version: 1\ndefaults: {read: maybe}": [(2, 18, "one of allow, deny")],
+    "version: 1\ndefaults: {read: maybe}": [(2, 18, "one of allow, deny, ask, monitor")],
     "version: 1\ndefaults: {reads: allow}": [(2, 12, "did you mean `read`")],
-    "version: 1\ndefaults: {read: yes}": [(2, 18, "one of allow, deny")],
+    "version: 1\ndefaults: {read: yes}": [(2, 18, "one of allow, deny, ask, monitor")],
     "version: 1\naudit: {deadline: 0}": [(2, 19, "seconds")],
     "version: 1\naudit: {deadline: true}": [(2, 19, "seconds")],
     "version: 1\naudit: {deadline: .inf}": [(2, 19, "seconds")],
@@ -57,12 +66,19 @@ MISTAKES: dict[str, list[tuple[int, int, str]]] = {
     RULE + "{id: a, match: {}, effect: allow}": [(3, 18, "the match is empty")],
     RULE + "{id: a, match: {tool: yes}, effect: allow}": [(3, 25, "quotes")],
     RULE + "{id: a, match: {tool: []}, effect: allow}": [(3, 25, "empty")],
-    RULE + "{id: a, match: {tool: x}, effect: ask}": [(3, 37, "not supported by this version")],
+    RULE + "{id: a, match: {tool: x}, effect: asks}": [(3, 37, "one of allow, deny, ask, monitor")],
+    RULE + "{id: limits.1, match: {tool: x}, effect: ask}": [(3, 8, "none of Aegis's own")],
+    RULE + "{id: a, match: {tool: x}, effect: allow, secrets: none}": [(3, 53, "one of pass, redact, refuse")],
     RULE + "{id: a, match: {arguments: {p: x}}, effect: allow}": [(3, 34, "say how")],
-    RULE + "{id: a, match: {arguments: {p: {regex: x}}}, effect: allow}": [
-        (3, 34, "nothing is asked"),
-        (3, 35, "not supported"),
-    ],
+    RULE + "{id: a, match: {arguments: {p: {regex: '('}}}, effect: allow}": [(3, 42, "no regular expression")],
+    RULE + "{id: a, match: {arguments: {p: {regex: '(?=x)'}}}, effect: allow}": [(3, 42, "that RE2 knows")],
+    RULE + "{id: a, match: {arguments: {p: {host: 'https://x'}}}, effect: allow}": [(3, 41, "without a scheme")],
+    RULE + "{id: a, match: {arguments: {p: {host: Example.com}}}, effect: allow}": [(3, 41, "lower case")],
+    RULE + "{id: a, match: {arguments: {p: {max_length: -1}}}, effect: allow}": [(3, 47, "0 or more")],
+    RULE + "{id: a, match: {arguments: {p: {range: {}}}}, effect: allow}": [(3, 42, "a min, a max or both")],
+    RULE + "{id: a, match: {arguments: {p: {range: {min: 2, max: 1}}}}, effect: allow}": [(3, 42, "before it begins")],
+    RULE + "{id: a, match: {arguments: {p: {absent: false}}}, effect: allow}": [(3, 43, "must be true")],
+    RULE + "{id: a, match: {arguments: {p: {absent: true, equals: 1}}}, effect: allow}": [(3, 34, "cannot be absent")],
     RULE + "{id: a, match: {arguments: {p: {within: work}}}, effect: allow}": [(3, 43, "not absolute")],
     RULE + "{id: a, match: {arguments: {/a~2: {equals: 1}}}, effect: allow}": [(3, 31, "JSON pointer")],
     RULE + "{id: a, match: {tool: '*'}, effect: deny}\n- {id: b, match: {tool: x}, effect: allow}": [
@@ -147,7 +163,7 @@ def test_the_examples_in_the_shipped_policy_are_accepted_once_uncommented() -> N
     text = (ROOT / "policy.yaml").read_text(encoding="utf-8")
     examples = text.partition("rules: []\n")[2].partition("\n\n")[0].replace("# ", "  ")
     rules = loader.load(f"version: 1\nrules:\n{examples}".encode(), "p.yaml").rules
-    assert [rule.id for rule in rules] == ["notes-may-be-written", "no-secrets"]
+    assert [rule.id for rule in rules] == ["notes-may-be-written", "no-secrets", "ask-before-moving"]
 
 
 def _check(tmp_path: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:

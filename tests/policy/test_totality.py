@@ -29,6 +29,12 @@ UNCLASSIFIED = "nothing classifies this tool, so it counts as a write"
 OR_ACCESS = "and so would `access` if it is a read"
 
 
+def remedy(rule_id: str, kind: str, pattern: str, server: str = "s") -> str:
+    """Return the line that a refusal proposes."""
+    line = f'- {{id: {rule_id}, match: {{"server": "{server}", "{kind}": "{pattern}"}}, effect: allow}}'
+    return f"the line `{line}` under `rules:` in p.yaml would allow it"
+
+
 class Broken(dict[str, Any]):
     """Arguments that cannot be looked at."""
 
@@ -49,15 +55,23 @@ def test_a_rule_that_fails_denies_under_its_own_id() -> None:
         (Request("s", "tools/call", tool="refused"), "the rule 'refused' in line 8 of p.yaml denies it"),
         (
             Request("files", "tools/call", tool="move_file", arguments={"source": "/private"}),
-            f"{DENIED}; a rule for tool 'move_file' of server 'files' in p.yaml would allow it",
+            f"{DENIED}; {remedy('allow-move_file', 'tool', 'move_file', server='files')}",
         ),
         (
             Request("s", "tools/call", tool="t"),
-            f"{UNCLASSIFIED}; {DENIED}; a rule for tool 't' of server 's' in p.yaml would allow it, {OR_ACCESS}",
+            f"{UNCLASSIFIED}; {DENIED}; {remedy('allow-t', 'tool', 't')}, {OR_ACCESS}",
         ),
         (
             Request("s", "x/y"),
-            f"{DENIED}; a rule for method 'x/y' of server 's' in p.yaml would allow it",
+            f"{DENIED}; {remedy('allow-x-y', 'method', 'x/y')}",
+        ),
+        (
+            Request("s", "tools/call", tool="a*b"),
+            f"{UNCLASSIFIED}; {DENIED}; {remedy('allow-a-b', 'tool', 'a[*]b')}, {OR_ACCESS}",
+        ),
+        (
+            Request("s", "tools/call", tool="a\nb"),
+            f"{UNCLASSIFIED}; {DENIED}; a rule for server 's' in p.yaml would allow it, {OR_ACCESS}",
         ),
         (Request("s", "prompts/get", prompt="p"), "reads are allowed unless a rule denies them"),
         (Request("s", "tools/call", tool="gone", is_listed=False), "the upstream 's' does not list a tool 'gone'"),

@@ -46,13 +46,15 @@ LAYERS: Final = {
         ),
         (
             "policy/evaluation",
-            "policy/schema",
+            "policy/fields",
             "audit/journal",
             "upstream/catalog",
             "upstream/environment",
             "upstream/guardian",
         ),
-        ("policy/loader", "audit/recorder", "upstream/process", "identity", "lane"),
+        ("policy/conditions", "audit/recorder", "upstream/process", "identity", "lane"),
+        ("policy/schema",),
+        ("policy/loader",),
         ("enforcement",),
         ("relay",),
         ("gateway", "workspace", "demo"),
@@ -83,12 +85,13 @@ DOORS: Final = {
         "click": ("__main__", "cli", "cli/*"),
         "mcp": ("demo", "workspace"),  # a client and a server; the relay itself has no model of the protocol
         "platformdirs": ("settings",),
+        "re2": ("policy/model",),  # expressions on hostile text
         "uvloop": ("cli/serving",),
         "yaml": ("policy/loader",),
     },
 }
 # Names that differ from those of their distribution.
-DISTRIBUTIONS: Final = {"yaml": "pyyaml"}
+DISTRIBUTIONS: Final = {"re2": "google-re2", "yaml": "pyyaml"}
 
 # Imported by name at run time, which this drawing cannot follow: only where commands are loaded.
 LATE_IMPORTERS: Final = {"__main__", "cli"}

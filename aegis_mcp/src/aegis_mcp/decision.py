@@ -9,10 +9,28 @@ from typing import Any
 
 
 class Effect(Enum):
-    """What happens to a request."""
+    """What happens to a request.
+
+    `ASK` lets a person decide; `MONITOR` lets pass and records what a denial in its place would have stopped.
+    """
 
     ALLOW = "allow"
     DENY = "deny"
+    ASK = "ask"
+    MONITOR = "monitor"
+
+    @property
+    def is_lenient(self) -> bool:
+        """Tell whether the request goes on without anybody being asked."""
+        return self is Effect.ALLOW or self is Effect.MONITOR
+
+
+class Secrets(Enum):
+    """What happens to credentials in a result: it passes as it is, without them, or not at all."""
+
+    PASS = "pass"  # noqa: S105 - a word of the policy
+    REDACT = "redact"
+    REFUSE = "refuse"
 
 
 class Access(Enum):
@@ -55,7 +73,8 @@ class Request:
 class Decision:
     """The answer: `rule` is the id of the rule that decided or `defaults.<access>`, `reason` is for a person.
 
-    `is_recorded` is False only for housekeeping that no rule names.
+    `is_recorded` is False only for housekeeping that no rule names. `secrets` is what happens to credentials in the
+    result, None where the rule leaves that to the policy.
     """
 
     effect: Effect
@@ -64,8 +83,4 @@ class Decision:
     access: Access
     access_from: AccessFrom
     is_recorded: bool = True
-
-    @property
-    def is_allowed(self) -> bool:
-        """Tell whether the request may go on."""
-        return self.effect is Effect.ALLOW
+    secrets: Secrets | None = None

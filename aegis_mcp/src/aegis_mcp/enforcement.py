@@ -116,7 +116,7 @@ class Enforcement:
     def _judge_request(self, frame: Frame, lane: Lane) -> Passage:
         asked = self._identify(frame, lane)
         decision = self._impossible(frame, lane) or decide(self._policy, asked.request)
-        if not decision.is_allowed:
+        if not decision.effect.is_lenient:
             answer = _refusal(frame, f"Denied by {decision.rule!r}: {decision.reason}", frames.DENIED)
             return Passage(lane, self._keeper.denial(asked, decision), answer=answer, is_weighty=True)
         flight = Flight(frame, asked if decision.is_recorded else None, time.monotonic_ns())

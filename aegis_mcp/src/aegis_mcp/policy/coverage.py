@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from aegis_mcp.decision import Effect
 from aegis_mcp.method import MethodClass, classify
 from aegis_mcp.policy.model import Glob, Globs, Match, Rule
 
@@ -65,8 +64,8 @@ def _covers_methods(wide: Match, narrow: Match) -> bool:
 def _covers_arguments(earlier: Rule, later: Rule) -> bool:
     if not earlier.match.arguments:
         return True
-    # What cannot be judged is left over by a rule that allows, and taken by a rule that denies.
-    leaves_some = earlier.effect is Effect.ALLOW and later.effect is Effect.DENY
+    # What cannot be judged is left over by a rule that lets pass, and taken by a rule that denies or asks.
+    leaves_some = earlier.effect.is_lenient and not later.effect.is_lenient
     return not leaves_some and set(earlier.match.arguments) <= set(later.match.arguments)
 
 

@@ -6,18 +6,33 @@ write; a tool that the upstream does not list is denied whatever the rules say, 
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from aegis_mcp.decision import Access, AccessFrom, Decision, Effect, Request
 from aegis_mcp.method import MethodClass, classify
-from aegis_mcp.policy.matching import applies, is_about
+from aegis_mcp.policy.matching import applies, is_about, may_apply
 from aegis_mcp.policy.model import Policy, Rule, Upstream
 
 MAX_REMEMBERED: Final = 256
 """Characters of the longest tool or method for which the rules are remembered: peers choose these names."""
 _MAX_SHOWN: Final = 100
+_MAX_ID: Final = 58
+_SPECIAL: Final = re.compile(r"[*?\[]")
+_VERBS: Final = {
+    Effect.ALLOW: "allows it",
+    Effect.DENY: "denies it",
+    Effect.ASK: "has a person asked",
+    Effect.MONITOR: "lets it pass, and records that it would be denied",
+}
+_BY_DEFAULT: Final = {
+    Effect.ALLOW: "are allowed unless a rule denies them",
+    Effect.ASK: "need a person's consent unless a rule says otherwise",
+    Effect.MONITOR: "pass, and are recorded as what would be denied, unless a rule says otherwise",
+}
 _NOUNS: Final = {
     Access.READ: "reads",
     Access.WRITE: "writes",
@@ -48,16 +63,46 @@ def decide(policy: Policy, request: Request) -> Decision:
         return Decision(Effect.DENY, "unlisted-tool", reason, access, access_from)
     for rule in prospect.rules:
         try:
-            is_deciding = applies(rule, request)
+            truth = applies(rule.match, request)
         except Exception as exc:  # noqa: BLE001 - whatever it is, a rule that fails must not be a way past it
             reason = f"the rule {rule.id!r} could not be evaluated ({type(exc).__name__})"
             return Decision(Effect.DENY, rule.id, reason, access, access_from)
-        if is_deciding:
-            return Decision(rule.effect, rule.id, _reason_of(policy, rule), access, access_from)
+        if truth is None and rule.effect is Effect.ASK:
+            reason = (
+                f"nobody can tell whether the rule {rule.id!r} {_place_of(policy, rule)} applies to these arguments"
+            )
+            return Decision(Effect.DENY, rule.id, reason, access, access_from)
+        if truth or (truth is None and rule.effect is Effect.DENY):
+            reason = _reason_of(policy, rule)
+            return Decision(rule.effect, rule.id, reason, access, access_from, secrets=rule.secrets)
     if prospect.kind is MethodClass.HOUSEKEEPING:
         return Decision(Effect.ALLOW, "housekeeping", "keeps the session", access, access_from, is_recorded=False)
     reason = _reason_of_default(policy, request, access, access_from)
     return Decision(policy.defaults.effect(access), f"defaults.{access.value}", reason, access, access_from)
+
+
+def is_hopeless(policy: Policy, request: Request) -> bool:
+    """Tell whether a request would be denied whatever its arguments are: then there is no use in offering it.
+
+    A request for a resource without a URI stands for one with any.
+    """
+    for rule in _prospect_of(policy, request).rules:
+        truth = may_apply(rule.match, request)
+        if truth is None and rule.effect is not Effect.DENY:
+            return False
+        if truth:
+            return rule.effect is Effect.DENY
+    return policy.defaults.effect(_prospect_of(policy, request).access) is Effect.DENY
+
+
+def limits_of(policy: Policy, request: Request, access: Access) -> list[int]:
+    """Return the places, from 0, of the limits that speak about a request; one that nobody can judge counts."""
+    return [
+        place
+        for place, limit in enumerate(policy.limits)
+        if is_about(limit.match, request.server, request.method, request.tool, access)
+        and applies(limit.match, request) is not False
+    ]
 
 
 def _prospect_of(policy: Policy, request: Request) -> _Prospect:
@@ -101,19 +146,36 @@ def _access_of_tool(upstream: Upstream, tool: str, hint: bool | None) -> tuple[A
 
 
 def _reason_of(policy: Policy, rule: Rule) -> str:
-    verb = "allows" if rule.effect is Effect.ALLOW else "denies"
-    return rule.reason or f"the rule {rule.id!r} in line {rule.line} of {policy.source} {verb} it"
+    place = f"the rule {rule.id!r} {_place_of(policy, rule)}"
+    return f"{rule.reason} ({place})" if rule.reason else f"{place} {_VERBS[rule.effect]}"
+
+
+def _place_of(policy: Policy, rule: Rule) -> str:
+    return f"in line {rule.line} of {policy.source}"
 
 
 def _reason_of_default(policy: Policy, request: Request, access: Access, access_from: AccessFrom) -> str:
-    if policy.defaults.effect(access) is Effect.ALLOW:
-        return f"{_NOUNS[access]} are allowed unless a rule denies them"
-    subject = f"tool {_shown(request.tool)}" if request.tool else f"method {_shown(request.method)}"
-    remedy = f"a rule for {subject} of server {request.server!r} in {policy.editable} would allow it"
-    denied = f"{_NOUNS[access]} are denied unless a rule allows them; {remedy}"
+    effect = policy.defaults.effect(access)
+    if effect is not Effect.DENY:
+        return f"{_NOUNS[access]} {_BY_DEFAULT[effect]}"
+    denied = f"{_NOUNS[access]} are denied unless a rule allows them; {_remedy(policy, request)}"
     if request.tool and access is Access.WRITE and access_from is AccessFrom.DEFAULT:
         return f"nothing classifies this tool, so it counts as a write; {denied}, and so would `access` if it is a read"
     return denied
+
+
+def _remedy(policy: Policy, request: Request) -> str:
+    """Return the line that would allow such requests, as it can be pasted into the rules of the policy."""
+    subject = {"tool": request.tool} if request.tool else {"method": request.method}
+    subject |= {name: value for name, value in (("uri", request.uri), ("prompt", request.prompt)) if value}
+    literal = {name: _SPECIAL.sub(r"[\g<0>]", value) for name, value in subject.items() if value}
+    name = next(iter(subject.values())) or ""
+    if any(len(value) > _MAX_SHOWN or not value.isprintable() for value in literal.values()):
+        return f"a rule for server {request.server!r} in {policy.editable} would allow it"
+    rule_id = "allow-" + re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:_MAX_ID]
+    match = json.dumps({"server": request.server} | literal, ensure_ascii=False)
+    line = f"- {{id: {rule_id}, match: {match}, effect: allow}}"
+    return f"the line `{line}` under `rules:` in {policy.editable} would allow it"
 
 
 def _shown(name: str | None) -> str:

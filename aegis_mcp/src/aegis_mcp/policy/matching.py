@@ -12,8 +12,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Final, TypeAlias, assert_never, cast
 
-from aegis_mcp.decision import Access, Effect, Request
-from aegis_mcp.policy.model import Argument, GlobMatch, Globs, JsonScalar, Match, Matcher, OneOf, Rule, Within
+from aegis_mcp.decision import Access, Request
+from aegis_mcp.policy.model import (
+    Absent,
+    Argument,
+    GlobMatch,
+    Globs,
+    HostMatch,
+    InRange,
+    JsonScalar,
+    Match,
+    Matcher,
+    MaxLength,
+    OneOf,
+    RegexMatch,
+    Within,
+)
 
 Truth: TypeAlias = bool | None
 
@@ -23,6 +37,10 @@ _STRIPPED: Final = "\"'\ufeff"
 _PRIVATE: Final = re.compile(r"//?(proc|dev/fd|dev/std(in|out|err))(/|$)")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+# Neither a user before the host, nor a backslash, nor anything that one reader decodes and another does not.
+_URL: Final = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?"
+)
 _ABSENT: Final = object()
 
 
@@ -36,20 +54,26 @@ def is_about(match: Match, server: str, method: str, tool: str | None, access: A
     )
 
 
-def has_conditions(match: Match) -> bool:
-    """Tell whether more than `is_about` decides if the rule applies."""
-    return match.uri is not None or match.prompt is not None or bool(match.arguments)
+def may_apply(match: Match, request: Request) -> Truth:
+    """Tell whether a rule that is about such requests applies whatever the arguments are, None if they decide.
+
+    A request without a URI stands for one with any, as a resource template does.
+    """
+    if match.uri is not None and request.tool is request.uri is request.prompt is None:
+        return None
+    if not (_fits(match.uri, request.uri) and _fits(match.prompt, request.prompt)):
+        return False
+    return None if match.arguments else True
 
 
-def applies(rule: Rule, request: Request) -> bool:
-    """Tell whether a rule that is about such requests applies to this one.
+def applies(match: Match, request: Request) -> Truth:
+    """Tell whether a rule that is about such requests applies to this one, None if nobody can tell.
 
     A path is resolved on the file system as it is now; nothing is changed.
     """
-    if not (_fits(rule.match.uri, request.uri) and _fits(rule.match.prompt, request.prompt)):
+    if not (_fits(match.uri, request.uri) and _fits(match.prompt, request.prompt)):
         return False
-    truth = _all(_argument_fits(argument, request.arguments) for argument in rule.match.arguments)
-    return truth is True or (truth is None and rule.effect is Effect.DENY)
+    return _all(_argument_fits(argument, request.arguments) for argument in match.arguments)
 
 
 def _fits(globs: Globs | None, name: str | None) -> bool:
@@ -76,6 +100,9 @@ def _agreed(truths: Iterable[Truth]) -> Truth:
 
 def _argument_fits(argument: Argument, arguments: Mapping[str, Any]) -> Truth:
     value = _find(arguments, argument.pointer)
+    if argument.matchers == (Absent(),):
+        # Many servers take null for an argument that is not given.
+        return None if value is None else value is _ABSENT
     if value is _ABSENT or value == []:
         return False
     values = cast("list[Any]", value) if isinstance(value, list) else [value]
@@ -99,10 +126,27 @@ def _holds(matcher: Matcher, value: Any) -> Truth:
     match matcher:
         case OneOf(values):
             return None if isinstance(value, (list, Mapping)) else any(_is_equal(value, one) for one in values)
+        case InRange(least, most):
+            return _is_in_range(value, least, most)
+        case Absent():
+            return False  # of a value that is there
+        case _:
+            return _holds_for_text(matcher, value) if isinstance(value, str) else None
+
+
+def _holds_for_text(matcher: GlobMatch | Within | RegexMatch | HostMatch | MaxLength, value: str) -> Truth:
+    match matcher:
         case GlobMatch(globs):
-            return _fits(globs, value) if isinstance(value, str) else None
+            return _fits(globs, value)
         case Within(directories):
-            return _is_within(value, directories) if isinstance(value, str) else None
+            return _is_within(value, directories)
+        case RegexMatch():
+            return matcher.matches(value)
+        case HostMatch(globs):
+            host = _host(value)
+            return _fits(globs, host) if host else None
+        case MaxLength(characters):
+            return len(value) <= characters
         case _:
             assert_never(matcher)
 
@@ -110,6 +154,18 @@ def _holds(matcher: Matcher, value: Any) -> Truth:
 def _is_equal(left: JsonScalar, right: JsonScalar) -> bool:
     # To Python True is 1; to JSON it is not.
     return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _is_in_range(value: Any, least: float | None, most: float | None) -> Truth:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def _host(url: str) -> str | None:
+    """Return the host of a URL that every reader takes for the same, in lower case, bare of brackets and a final dot."""
+    match = _URL.fullmatch(url)
+    return match[1].lower().strip("[]").removesuffix(".") if match else None
 
 
 def _is_within(path: str, directories: Sequence[str]) -> Truth:

@@ -9,10 +9,11 @@ import fnmatch
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
-from aegis_mcp.decision import Access, Effect
+from aegis_mcp.decision import Access, Effect, Secrets
 from aegis_mcp.settings import AuditSettings
 
 JsonScalar: TypeAlias = str | int | float | bool | None
@@ -66,7 +67,52 @@ class Within:
     directories: tuple[str, ...]
 
 
-Matcher: TypeAlias = OneOf | GlobMatch | Within
+@dataclass(frozen=True, slots=True)
+class RegexMatch:
+    """`regex`: the value is a string that the whole expression fits, in RE2's syntax.
+
+    RE2 takes time linear in the length of the value, whatever the expression and the value are.
+    """
+
+    text: str
+    _pattern: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_pattern", _compile(self.text))
+
+    def matches(self, value: str) -> bool:
+        """Tell whether the whole value fits."""
+        return self._pattern.fullmatch(value) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class HostMatch:
+    """`host`: the value is a URL whose host fits one of these, in lower case."""
+
+    globs: Globs
+
+
+@dataclass(frozen=True, slots=True)
+class MaxLength:
+    """`max_length`: the value is a string of at most so many characters."""
+
+    characters: int
+
+
+@dataclass(frozen=True, slots=True)
+class InRange:
+    """`range`: the value is a number from `least` to `most`, both included; None is no bound."""
+
+    least: int | float | None
+    most: int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """`absent`: the argument is not given."""
+
+
+Matcher: TypeAlias = OneOf | GlobMatch | Within | RegexMatch | HostMatch | MaxLength | InRange | Absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +138,44 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; `line` is where it begins in the file, from 1. `reason` is the operator's own, or empty."""
+    """One rule; `line` is where it begins in the file, from 1. `reason` is the operator's own, or empty.
+
+    `secrets` is what happens to credentials in the results of what it speaks about, None for what holds for all.
+    """
 
     id: str
     match: Match
     effect: Effect
     reason: str
     line: int
+    secrets: Secrets | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How often in how many seconds that may happen which `match` speaks about; `text` is how the rate was written."""
+
+    match: Match
+    count: int
+    seconds: int
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a result may hold: at most so many bytes, None for no bound of its own, and credentials or not."""
+
+    max_bytes: int | None = None
+    secrets: Secrets = Secrets.PASS
+
+
+class PinMode(Enum):
+    """When a definition is trusted: as it was first seen, only once it is approved, or always."""
+
+    FIRST_USE = "first_use"
+    REQUIRE = "require"
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +225,7 @@ class Policy:
 
     `source` names the file for a person; `editable` is the file that a person would change, another one only for the
     shipped policy. `sha256` is the hex digest of the file's bytes.
+    `ask_seconds` is how long a person has for an answer: less than the minute for which hosts wait for a call.
     """
 
     source: str
@@ -158,7 +236,29 @@ class Policy:
     upstreams: Mapping[str, Upstream] = field(default_factory=lambda: MappingProxyType[str, Upstream]({}))
     rules: tuple[Rule, ...] = ()
     audit: AuditSettings = field(default_factory=AuditSettings)
+    limits: tuple[Limit, ...] = ()
+    results: Results = field(default_factory=Results)
+    pins: PinMode = PinMode.FIRST_USE
+    ask_seconds: float = 50.0
 
     def upstream(self, name: str) -> Upstream:
         """Return what the file says of a server, and of one that it does not name what holds for all."""
         return self.upstreams.get(name) or Upstream(name, trust_annotations=self.trust_annotations)
+
+
+def _compile(expression: str) -> Any:
+    """Compile an expression in which `.` is any character, so that a line break is no way past a rule.
+
+    Raises:
+        ValueError: it is none, in RE2's words.
+    """
+    import re2  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs] - only who has an expression pays for it
+
+    engine = cast("Any", re2)
+    options = engine.Options()
+    options.dot_nl = True
+    options.log_errors = False
+    try:
+        return engine.compile(expression, options)
+    except engine.error as exc:
+        raise ValueError(exc.args[0].decode("utf-8", "replace")) from exc

@@ -1,0 +1,179 @@
+"""What each matcher takes for a yes, a no, and for something that nobody can tell; and what effects make of that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aegis_mcp.decision import Access, AccessFrom, Decision, Effect, Request, Secrets
+from aegis_mcp.policy import loader
+from aegis_mcp.policy.evaluation import decide, is_hopeless, limits_of
+from aegis_mcp.policy.model import Glob, Limit, Match, PinMode, Policy, Results
+
+# A rule that allows needs a yes, one that denies no more than the absence of a no: both together tell all three apart.
+YES, NO, UNKNOWN = "yes", "no", "unknown"
+
+
+def policy(text: str) -> Policy:
+    """Return the policy of these lines."""
+    return loader.load(f"version: 1\n{text}".encode(), "p.yaml")
+
+
+def truth(matcher: str, arguments: dict[str, Any]) -> str:
+    """Return what a matcher on the argument `a` says, as the effects show it."""
+    request = Request("s", "tools/call", tool="t", arguments=arguments)
+    match = f"{{arguments: {{a: {{{matcher}}}}}}}"
+    allows = decide(policy(f"rules: [{{id: r, match: {match}, effect: allow}}]"), request).rule == "r"
+    denies = decide(policy(f"rules: [{{id: r, match: {match}, effect: deny}}]"), request).rule == "r"
+    assert denies or not allows
+    return YES if allows else UNKNOWN if denies else NO
+
+
+@pytest.mark.parametrize(
+    ("matcher", "value", "expected"),
+    [
+        ("regex: 'a+'", "aa", YES),
+        ("regex: 'a+'", "baa", NO),
+        ("regex: '.*key.*'", "one\nkey\ntwo", YES),
+        ("regex: 'a+'", 1, UNKNOWN),
+        ("regex: 'a+'", ["a", "aa"], YES),
+        ("regex: 'a+'", ["a", "b"], UNKNOWN),
+        ("regex: '(a|a)*b'", "a" * 50_000, NO),
+        ("host: example.com", "https://example.com", YES),
+        ("host: example.com", "https://EXAMPLE.com.:8443/x?y#z", YES),
+        ("host: example.com", "https://example.org/example.com", NO),
+        ("host: '*.example.com'", "wss://a.example.com/", YES),
+        ("host: '*.example.com'", "https://example.com", NO),
+        ("host: example.com", "https://example.com@evil.org/", UNKNOWN),
+        ("host: example.com", "https://example.com\\\\@evil.org/", UNKNOWN),
+        ("host: example.com", "https://ex%61mple.com/", UNKNOWN),
+        ("host: example.com", "https://ex\u0430mple.com/", UNKNOWN),
+        ("host: example.com", " https://example.com/", UNKNOWN),
+        ("host: example.com", "https://example.com/\n", UNKNOWN),
+        ("host: example.com", "//example.com/", UNKNOWN),
+        ("host: example.com", "https:example.com", UNKNOWN),
+        ("host: '::1'", "http://[::1]:80/", YES),
+        ("host: example.com", None, UNKNOWN),
+        ("max_length: 3", "abc", YES),
+        ("max_length: 3", "abcd", NO),
+        ("max_length: 3", 12, UNKNOWN),
+        ("range: {min: 1, max: 3}", 1, YES),
+        ("range: {min: 1, max: 3}", 3.5, NO),
+        ("range: {min: 1}", 10**30, YES),
+        ("range: {max: 1}", True, UNKNOWN),
+        ("range: {max: 1}", "0", UNKNOWN),
+        ("absent: true", "x", NO),
+        ("absent: true", [], NO),
+        ("absent: true", None, UNKNOWN),
+    ],
+)
+def test_a_matcher_tells_yes_no_and_unknown_apart(matcher: str, value: object, expected: str) -> None:
+    assert truth(matcher, {"a": value}) == expected
+
+
+@pytest.mark.parametrize("matcher", ["regex: '.*'", "host: '*'", "max_length: 9", "range: {min: 0}"])
+def test_what_is_not_given_has_no_value(matcher: str) -> None:
+    assert truth(matcher, {}) == NO
+
+
+def test_absent_is_what_is_not_given() -> None:
+    assert truth("absent: true", {"b": 1}) == YES
+
+
+@pytest.mark.parametrize(
+    ("effect", "path", "expected"),
+    [
+        ("allow", "/w/x", ("allow", "r")),
+        ("monitor", "/w/x", ("monitor", "r")),
+        ("ask", "/w/x", ("ask", "r")),
+        ("deny", "/w/x", ("deny", "r")),
+        ("allow", 7, ("deny", "defaults.write")),
+        ("monitor", 7, ("deny", "defaults.write")),
+        ("ask", 7, ("deny", "r")),
+        ("deny", 7, ("deny", "r")),
+    ],
+)
+def test_an_argument_that_nobody_can_judge_is_never_a_way_past_a_rule(
+    effect: str, path: object, expected: tuple[str, str]
+) -> None:
+    rules = policy(f"rules: [{{id: r, match: {{arguments: {{p: {{glob: '/w/*'}}}}}}, effect: {effect}}}]")
+    decision = decide(rules, Request("s", "tools/call", tool="t", arguments={"p": path}))
+    assert (decision.effect.value, decision.rule) == expected
+
+
+def test_a_default_may_ask_or_watch() -> None:
+    rules = policy("defaults: {read: monitor, write: ask, client_request: ask}")
+    assert decide(rules, Request("s", "resources/read", uri="x")) == Decision(
+        Effect.MONITOR,
+        "defaults.read",
+        "reads pass, and are recorded as what would be denied, unless a rule says otherwise",
+        Access.READ,
+        AccessFrom.DEFAULT,
+    )
+    assert decide(rules, Request("s", "tools/call", tool="t")).effect is Effect.ASK
+    assert decide(rules, Request("s", "roots/list", is_from_upstream=True)).effect is Effect.ASK
+
+
+def test_every_section_has_its_value() -> None:
+    rules = policy(
+        "limits: [{match: {access: write}, rate: 30/minute}]\n"
+        "results: {max_bytes: 4MiB, secrets: redact}\npins: require\nask: {timeout: 9}\n"
+        "rules: [{id: r, match: {tool: t}, effect: allow, secrets: refuse}]"
+    )
+    assert rules.limits == (Limit(Match(access=frozenset({Access.WRITE})), 30, 60, "30/minute", 2),)
+    assert rules.results == Results(4 * 1024 * 1024, Secrets.REDACT)
+    assert (rules.pins, rules.ask_seconds) == (PinMode.REQUIRE, 9.0)
+    assert decide(rules, Request("s", "tools/call", tool="t")).secrets is Secrets.REFUSE
+
+
+def test_what_says_nothing_has_its_default() -> None:
+    rules = policy("")
+    assert (rules.limits, rules.results, rules.pins, rules.ask_seconds) == ((), Results(), PinMode.FIRST_USE, 50.0)
+
+
+def test_a_limit_counts_what_it_speaks_about_and_what_nobody_can_judge() -> None:
+    rules = policy(
+        "limits:\n- {match: {tool: 'w*'}, rate: 1/second}\n- {match: {arguments: {a: {max_length: 1}}}, rate: 9/day}"
+    )
+    asked = [
+        limits_of(rules, Request("s", "tools/call", tool=tool, arguments=arguments), Access.WRITE)
+        for tool, arguments in CALLS
+    ]
+    assert asked == [[0], [0, 1], [], [1]]
+    assert rules.limits[0].match.tool == (Glob("w*"),)
+
+
+CALLS: list[tuple[str, dict[str, object]]] = [("write", {"a": "xx"}), ("w", {"a": 1}), ("r", {}), ("r", {"a": "x"})]
+
+HIDING = policy(
+    """upstreams: {s: {access: {read: [r]}}}
+rules:
+- {id: deny-some, match: {tool: d, arguments: {a: {equals: 1}}}, effect: deny}
+- {id: some, match: {tool: [s, d], arguments: {a: {equals: 2}}}, effect: allow}
+- {id: asked, match: {tool: q}, effect: ask}
+- {id: never, match: {tool: r}, effect: deny}
+- {id: one-file, match: {uri: 'file:///x'}, effect: allow}
+- {id: no-file, match: {method: resources/read}, effect: deny}
+- {id: no-prompt, match: {prompt: p}, effect: deny}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (Request("s", "tools/call", tool="s"), False),
+        (Request("s", "tools/call", tool="d"), False),
+        (Request("s", "tools/call", tool="q"), False),
+        (Request("s", "tools/call", tool="r"), True),
+        (Request("s", "tools/call", tool="other"), True),
+        (Request("s", "resources/read", uri="file:///x"), False),
+        (Request("s", "resources/read", uri="file:///y"), True),
+        (Request("s", "resources/read"), False),
+        (Request("s", "prompts/get", prompt="p"), True),
+        (Request("s", "prompts/get", prompt="o"), False),
+    ],
+)
+def test_what_is_denied_whatever_its_arguments_is_hopeless(request_: Request, expected: bool) -> None:
+    assert is_hopeless(HIDING, request_) is expected
