@@ -106,7 +106,7 @@ class Conditions(Fields):
     def _hosts(self, where: Located) -> Globs:
         for one in self.one_or_more(where):
             if not _HOST.fullmatch(self.text(one)):
-                self.note(one, "this must be a host in lower case, with * and ? where it may differ, and without a scheme or brackets")
+                self.note(one, "this must be a host in lower case, without scheme and brackets; * and ? are wildcards")
         return self.globs(where)
 
     def _max_length(self, where: Located) -> Matcher:

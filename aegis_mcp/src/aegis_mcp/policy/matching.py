@@ -163,7 +163,7 @@ def _is_in_range(value: Any, least: float | None, most: float | None) -> Truth:
 
 
 def _host(url: str) -> str | None:
-    """Return the host of a URL that every reader takes for the same, in lower case, bare of brackets and a final dot."""
+    """Return the host of a URL that all readers take for the same: in lower case, without brackets and final dot."""
     match = _URL.fullmatch(url)
     return match[1].lower().strip("[]").removesuffix(".") if match else None
 
