@@ -25,6 +25,7 @@ from typing import Final
 
 from aegis_audit.chain import Head
 from aegis_mcp.errors import AuditUnavailable
+from aegis_mcp.lock import try_lock, unlock
 
 RING_SIZE: Final = 8 * 1024 * 1024
 """Bytes of the tail: how far back a line that a rotation has lost can be written again."""
@@ -122,7 +123,7 @@ class Storage:
         try:
             yield
         finally:
-            _unlock(lock)
+            unlock(lock)
 
     def close(self) -> None:
         """Close every file; the next use opens them again."""
@@ -231,7 +232,7 @@ class Storage:
             if self._lock is None:
                 self._make_directories()
                 self._lock = self._open(self._sidecar / "lock", os.O_RDWR)
-            if not _try_lock(self._lock):
+            if not try_lock(self._lock):
                 return None
             if os.fstat(self._lock).st_nlink:
                 return self._lock
@@ -307,19 +308,6 @@ def _sync_directory(directory: Path) -> None:
 
 
 if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
     def _read_at(descriptor: int, size: int, offset: int) -> bytes:
         os.lseek(descriptor, offset, os.SEEK_SET)
@@ -329,17 +317,5 @@ if sys.platform == "win32":
         os.lseek(descriptor, offset, os.SEEK_SET)
         return os.write(descriptor, data)
 else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
     _read_at = os.pread
     _write_at = os.pwrite
