@@ -43,17 +43,20 @@ LAYERS: Final = {
             "audit/redaction",
             "audit/storage",
             "audit/record",
+            "pins/definition",
         ),
         (
             "policy/evaluation",
             "policy/fields",
             "audit/journal",
+            "pins/book",
+            "pins/difference",
             "upstream/catalog",
             "upstream/environment",
             "upstream/guardian",
         ),
-        ("policy/conditions", "audit/recorder", "upstream/process", "identity", "lane"),
-        ("policy/schema",),
+        ("policy/conditions", "audit/recorder", "pins/storage", "upstream/process", "identity", "lane"),
+        ("policy/schema", "pins/approval", "pins/quarantine"),
         ("policy/loader",),
         ("enforcement",),
         ("relay",),
@@ -66,11 +69,11 @@ LAYERS: Final = {
     ),
 }
 
-# Only the gate sees policy, audit and upstream; they never see each other.
-SIBLINGS: Final = ("policy", "audit", "upstream")
+# Only the gate sees policy, audit, pins and upstream; they never see each other.
+SIBLINGS: Final = ("policy", "audit", "pins", "upstream")
 
-# What the gateway knows of the auditor is the format of the log, never how it judges one.
-FORMAT: Final = ("canonical", "chain", "entry", "errors")
+# What the gateway knows of the auditor is the format of the log and how text is made safe to show, never how it judges.
+FORMAT: Final = ("canonical", "chain", "entry", "errors", "escape")
 
 # Where a third-party library enters, so that it could be exchanged in one place; a library without a door stays out.
 DOORS: Final = {

@@ -1,0 +1,110 @@
+"""How two definitions differ: place by place, each with what is pinned there and what is offered.
+
+A place is a member of the definition, and within it a JSON pointer (RFC 6901): `inputSchema/properties/path`. Whatever
+a server wrote, a line of a summary is printable characters on one line, and the lines are few and short.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any, Final, TypeAlias, cast
+
+from aegis_audit.escape import escape
+from aegis_mcp.pins.definition import encode
+
+MAX_LINES: Final = 8
+"""Lines of a summary."""
+
+_MOST_TEXT: Final = 72
+_CONTEXT: Final = 16
+
+Members: TypeAlias = Mapping[str, Any]
+
+
+class Nothing:
+    """What a definition has at a place where only the other one has something."""
+
+
+NOTHING: Final = Nothing()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where two definitions differ; `NOTHING` on the side that has nothing there."""
+
+    place: str
+    pinned: Any
+    offered: Any
+
+
+def differences(pinned: Members, offered: Members) -> Iterator[Difference]:
+    """Yield where two definitions differ, sorted by member; nothing for equal ones."""
+    return _within("", pinned, offered)
+
+
+def summarize(pinned: Members | None, offered: Members) -> tuple[str, ...]:
+    """Say in at most `MAX_LINES` lines how a definition differs from its pin, or what it says if it has none."""
+    if pinned is None:
+        lines = [f"{_cut(escape(name))}: {_cut(show(offered[name]))}" for name in sorted(offered)]
+    else:
+        lines = [_line(difference) for difference in differences(pinned, offered)]
+    if len(lines) > MAX_LINES:
+        lines[MAX_LINES - 1 :] = [f"and {len(lines) - MAX_LINES + 1} more"]
+    return tuple(lines)
+
+
+def show(value: Any) -> str:
+    """Return a value as printable characters on one line: a text in quotes, anything else as JSON."""
+    if value is NOTHING:
+        return "nothing"
+    return f"'{escape(value)}'" if isinstance(value, str) else escape(json.dumps(value, ensure_ascii=False))
+
+
+def _within(place: str, pinned: Members, offered: Members) -> Iterator[Difference]:
+    for name in sorted({*pinned, *offered}):
+        token = name.replace("~", "~0").replace("/", "~1")
+        below = f"{place}/{token}" if place else token
+        yield from _between(below, pinned.get(name, NOTHING), offered.get(name, NOTHING))
+
+
+def _between(place: str, pinned: Any, offered: Any) -> Iterator[Difference]:
+    if isinstance(pinned, dict) and isinstance(offered, dict):
+        yield from _within(place, cast("Members", pinned), cast("Members", offered))
+    elif _has_structure(pinned) and _has_structure(offered):
+        items = zip_longest(cast("list[Any]", pinned), cast("list[Any]", offered), fillvalue=NOTHING)
+        for index, (old, new) in enumerate(items):
+            yield from _between(f"{place}/{index}", old, new)
+    elif not _is_same(pinned, offered):
+        yield Difference(place, pinned, offered)
+
+
+def _has_structure(value: Any) -> bool:
+    """Tell whether a value is a list that is worth a look at each item; a list of words is read as a whole."""
+    return isinstance(value, list) and any(isinstance(item, dict | list) for item in cast("list[Any]", value))
+
+
+def _is_same(pinned: Any, offered: Any) -> bool:
+    return pinned is not NOTHING and offered is not NOTHING and encode(pinned) == encode(offered)
+
+
+def _line(difference: Difference) -> str:
+    """Show one place; of long texts the part in which they begin to differ."""
+    old, new = difference.pinned, difference.offered
+    start = 0
+    if isinstance(old, str) and isinstance(new, str):
+        start = max(0, _common(old, new) - _CONTEXT)
+        old, new = (f"{'…' if start else ''}{text[start : start + _MOST_TEXT]}" for text in (old, new))
+    return f"{_cut(escape(difference.place))}: {_cut(show(old))} -> {_cut(show(new))}"
+
+
+def _common(one: str, other: str) -> int:
+    """Return how many characters two texts have in common before they differ."""
+    both = enumerate(zip(one, other, strict=False))
+    return next((index for index, (a, b) in both if a != b), min(len(one), len(other)))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"
