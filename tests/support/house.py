@@ -57,7 +57,7 @@ LAYERS: Final = {
         ),
         ("policy/conditions", "audit/recorder", "pins/storage", "upstream/process", "identity", "lane"),
         ("policy/schema", "pins/approval", "pins/quarantine"),
-        ("policy/loader",),
+        ("policy/loader", "pins/report"),
         ("enforcement",),
         ("relay",),
         ("gateway", "workspace", "demo"),

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
+from aegis_audit.escape import escape
 from aegis_mcp.pins.definition import MAX_DEFINITION, Definition, Key, Kind
 
 MAX_DEFINITIONS: Final = 10_000
@@ -63,7 +64,7 @@ class Section:
         """Return the section with these definitions trusted, as far as there is room for them; `now` is the time."""
         pinned = dict(self.pinned)
         for key, definition in definitions.items():
-            if key in pinned or len(pinned) < MAX_DEFINITIONS:
+            if definition.size <= MAX_DEFINITION and (key in pinned or len(pinned) < MAX_DEFINITIONS):
                 pinned[key] = definition
         if pinned == self.pinned:
             return self
@@ -83,7 +84,8 @@ class Section:
         pending = {key: waiting for key, waiting in self.pending.items() if key not in offered}
         room = MAX_PENDING - sum(waiting.size for waiting in pending.values())
         for key, definition in offered.items():
-            if definition.size <= room and len(pending) < MAX_DEFINITIONS and not self.trusts(key, definition):
+            is_small = definition.size <= min(room, MAX_DEFINITION) and len(pending) < MAX_DEFINITIONS
+            if is_small and not self.trusts(key, definition):
                 pending[key] = definition
                 room -= definition.size
         return replace(self, pending=pending)
@@ -156,9 +158,9 @@ def decode(text: bytes) -> Book:
         raise ValueError(f"its version is not {_VERSION}; another release has written it")
     _expect(document, {"version", "servers"}, "the file")
     sections = {
-        Binding(server, origin): _section(section, f"servers/{server}/{origin[:12]}")
+        Binding(server, origin): _section(section, f"servers/{escape(server)}/{escape(origin[:12])}")
         for server, origins in _object(document["servers"], "servers").items()
-        for origin, section in _object(origins, f"servers/{server}").items()
+        for origin, section in _object(origins, f"servers/{escape(server)}").items()
     }
     return Book(sections)
 
@@ -192,7 +194,7 @@ def _section(value: Any, place: str) -> Section:
 def _definitions(value: Any, place: str) -> dict[Key, Definition]:
     kinds = _object(value, place)
     definitions = {
-        (kind, name): _definition(pin, f"{place}/{kind.value}/{name[:64]}")
+        (kind, name): _definition(pin, f"{place}/{kind.value}/{escape(name[:64])}")
         for kind in _kinds(list(kinds), place)
         for name, pin in _object(kinds[kind.value], f"{place}/{kind.value}").items()
     }

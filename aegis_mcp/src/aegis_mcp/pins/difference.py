@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any, Final, TypeAlias, cast
 
-from aegis_audit.escape import escape
+from aegis_audit.escape import defuse, escape
 from aegis_mcp.pins.definition import encode
 
 MAX_LINES: Final = 8
@@ -60,7 +60,7 @@ def show(value: Any) -> str:
     """Return a value as printable characters on one line: a text in quotes, anything else as JSON."""
     if value is NOTHING:
         return "nothing"
-    return f"'{escape(value)}'" if isinstance(value, str) else escape(json.dumps(value, ensure_ascii=False))
+    return f"'{escape(value)}'" if isinstance(value, str) else defuse(json.dumps(value, ensure_ascii=False))
 
 
 def _within(place: str, pinned: Members, offered: Members) -> Iterator[Difference]:

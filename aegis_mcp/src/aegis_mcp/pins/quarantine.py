@@ -136,12 +136,11 @@ class Pins:
     def _noted(self, book: Book, kind: Kind, offered: Mapping[Key, Definition], *, is_complete: bool) -> Book:
         before = book.section(self._binding) or Section(self._program)
         section = before
-        fitting = {key: definition for key, definition in offered.items() if definition.size <= MAX_DEFINITION}
         if self._is_first_use(book, kind):
-            section = section.pin({key: one for key, one in fitting.items() if key not in section.pinned}, _now())
+            section = section.pin({key: one for key, one in offered.items() if key not in section.pinned}, _now())
             if is_complete and any(pinned_kind is kind for pinned_kind, _ in section.pinned):
                 section = section.settle(kind)
-        section = section.hold(fitting)
+        section = section.hold(offered)
         return book if section == before else book.with_section(self._binding, section)
 
     def _is_first_use(self, book: Book, kind: Kind) -> bool:

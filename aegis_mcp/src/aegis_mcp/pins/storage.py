@@ -9,6 +9,7 @@ A symlink or anything else that is not a file is refused: to write would be to p
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -60,7 +61,8 @@ class PinFile:
         except FileNotFoundError:
             return Book()
         except OSError as exc:
-            raise ConfigError(f"the pins {str(self.path)!r} cannot be read: {exc.strerror}") from exc
+            why = "it is a symlink; put the file itself there" if exc.errno == errno.ELOOP else exc.strerror
+            raise ConfigError(f"the pins {str(self.path)!r} cannot be read: {why}") from exc
         try:
             return books.decode(text)
         except ValueError as exc:
