@@ -153,28 +153,31 @@ def decode(text: bytes) -> Book:
     Raises:
         ValueError: it is not the text of such a file; the message says where and why.
     """
-    document = _load(text)
-    if document.get("version") != _VERSION:
-        raise ValueError(f"its version is not {_VERSION}; another release has written it")
-    _expect(document, {"version", "servers"}, "the file")
-    sections = {
-        Binding(server, origin): _section(section, f"servers/{escape(server)}/{escape(origin[:12])}")
-        for server, origins in _object(document["servers"], "servers").items()
-        for origin, section in _object(origins, f"servers/{escape(server)}").items()
-    }
-    return Book(sections)
-
-
-def _load(text: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+        document = _object(_load(text), "the file")
+        if document.get("version") != _VERSION:
+            raise ValueError(f"its version is not {_VERSION}; another release has written it")
+        _expect(document, {"version", "servers"}, "the file")
+        return Book(_sections(document["servers"]))
     except RecursionError as exc:
         raise ValueError("it is nested too deeply") from exc
+
+
+def _load(text: bytes) -> Any:
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
     except UnicodeDecodeError as exc:
         raise ValueError("it is not UTF-8") from exc
     except json.JSONDecodeError as exc:
         raise ValueError(f"line {exc.lineno} is not JSON") from exc
-    return _object(document, "the file")
+
+
+def _sections(servers: Any) -> dict[Binding, Section]:
+    return {
+        Binding(server, origin): _section(section, f"servers/{escape(server)}/{escape(origin[:12])}")
+        for server, origins in _object(servers, "servers").items()
+        for origin, section in _object(origins, f"servers/{escape(server)}").items()
+    }
 
 
 def _section(value: Any, place: str) -> Section:

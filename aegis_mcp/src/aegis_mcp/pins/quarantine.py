@@ -130,6 +130,8 @@ class Pins:
             return
         try:
             self._adopt(self._file.update(noted, _PATIENCE))
+            # Another process may have written after this one: the next look at the file reads it.
+            self._state = ()
         except ConfigError as exc:
             self._unwritten = str(exc)
 
