@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from aegis_mcp.pins import approval
-from aegis_mcp.pins.approval import Waiting
+from aegis_mcp.pins.approval import Choice
 from aegis_mcp.pins.definition import MAX_DEFINITION, Definition, Kind
 from aegis_mcp.pins.quarantine import Change, default_path
 from aegis_mcp.pins.storage import PinFile
@@ -27,10 +27,8 @@ CHANGED: Final[dict[str, Any]] = {
 
 
 def _approve(directory: Path, *names: str) -> list[str]:
-    def is_chosen(one: Waiting) -> bool:
-        return not names or one.name in names
-
-    return [one.name for one in approval.approve(PinFile(lock_file(directory)), is_chosen, NOW)]
+    choice = Choice(is_all=not names, keys=frozenset((Kind.TOOL, name) for name in names))
+    return [one.name for one in approval.approve(PinFile(lock_file(directory)), choice, NOW)]
 
 
 def _why(change: Change | None) -> str | None:
@@ -68,7 +66,7 @@ def test_a_member_that_is_gone_quarantines_the_tool(tmp_path: Path) -> None:
 def test_implementations_may_say_what_they_like_in_meta(tmp_path: Path) -> None:
     run = pins(tmp_path)
     run.look(Kind.TOOL, {"read_file": READ_FILE}, is_complete=True)
-    again = {**READ_FILE, "_meta": {"example.com/seen": 2}}
+    again = {**READ_FILE, "_meta": {"example.org/seen": 2}}
     assert run.look(Kind.TOOL, {"read_file": again}, is_complete=True) == []
 
 
@@ -330,9 +328,9 @@ def test_the_lock_file_stands_beside_the_policy_whatever_the_directory_of_the_pr
 
 
 def test_no_secret_of_a_command_reaches_the_file(tmp_path: Path) -> None:
-    for origin in ('["/opt/bin/server","--token","s3cret"]', "https://user:s3cret@example.com/mcp?key=s3cret", ORIGIN):
+    for origin in ('["/opt/bin/server","--token","s3cret"]', "https://user:s3cret@example.org/mcp?key=s3cret", ORIGIN):
         pins(tmp_path, origin=origin, is_required=True).look(Kind.TOOL, named("echo"), is_complete=True)
     text = lock_file(tmp_path).read_text(encoding="utf-8")
     assert "s3cret" not in text
     programs = {line.strip() for line in text.splitlines() if "program" in line}
-    assert programs == {'"program": "npx",', '"program": "example.com",', '"program": "server",'}
+    assert programs == {'"program": "npx",', '"program": "example.org",', '"program": "server",'}

@@ -22,8 +22,8 @@ READ_FILE: Final[dict[str, Any]] = {
     },
     "outputSchema": {"type": "object", "properties": {"text": {"type": "string"}}},
     "annotations": {"readOnlyHint": True},
-    "icons": [{"src": "https://example.com/icon.png"}],
-    "_meta": {"example.com/seen": 1},
+    "icons": [{"src": "https://example.org/icon.png"}],
+    "_meta": {"example.org/seen": 1},
 }
 """A tool with everything that a definition may have."""
 

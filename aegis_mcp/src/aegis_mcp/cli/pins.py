@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from aegis_mcp import settings
 from aegis_mcp.cli.options import policy_option
 from aegis_mcp.errors import ConfigError
 from aegis_mcp.pins import approval, report
-from aegis_mcp.pins.approval import Waiting
+from aegis_mcp.pins.approval import Choice, Waiting
 from aegis_mcp.pins.definition import Kind
 from aegis_mcp.pins.difference import summarize
 from aegis_mcp.pins.quarantine import default_path
@@ -79,7 +79,7 @@ def diff(policy: Path | None, server: str | None, form: str) -> None:
     Example: aegis-mcp pins diff --server files
     """
     with _refusing(form):
-        found = approval.waiting(_file(policy).read(), lambda one: server in {None, one.binding.server})
+        found = approval.waiting(_file(policy).read(), Choice(server, is_all=True))
     status = 1 if found else 0
     if form == "json":
         _print_json({"waiting": [report.comparison_json(one) for one in found]}, status)
@@ -110,13 +110,9 @@ def approve(policy: Path | None, server: str | None, form: str, **chosen: Any) -
 
     Example: aegis-mcp pins approve --server files --tool read_file
     """
-    if not any(chosen.values()):
-        raise click.UsageError("say what to approve: --tool, --prompt, --instructions, --sha256 or --all")
-    is_chosen = _choice(server, **chosen)
+    choice = _choice(server, chosen)
     with _refusing(form):
-        file = _file(policy)
-        _refuse_ambiguity(approval.waiting(file.read(), is_chosen), server, is_all=chosen["is_all"])
-        done = approval.approve(file, is_chosen, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        done = approval.approve(_file(policy), choice, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     status = 0 if done else 1
     if form == "json":
         _print_json({"approved": [report.comparison_json(one) for one in done]}, status)
@@ -137,32 +133,15 @@ def _file(policy: Path | None) -> PinFile:
     return PinFile(path)
 
 
-def _choice(
-    server: str | None,
-    *,
-    tools: tuple[str, ...],
-    prompts: tuple[str, ...],
-    instructions: bool,
-    digests: tuple[str, ...],
-    is_all: bool,
-) -> Callable[[Waiting], bool]:
-    """Return what tells whether a definition is among those that the options name."""
-    if short := [digest for digest in digests if len(digest) < _SHORT]:
+def _choice(server: str | None, chosen: dict[str, Any]) -> Choice:
+    """Return what the options of `approve` choose."""
+    if not any(chosen.values()):
+        raise click.UsageError("say what to approve: --tool, --prompt, --instructions, --sha256 or --all")
+    if short := [digest for digest in chosen["digests"] if len(digest) < _SHORT]:
         raise click.UsageError(f"--sha256 {short[0]!r} is too short: at least {_SHORT} digits")
-    keys = {*((Kind.TOOL, name) for name in tools), *((Kind.PROMPT, name) for name in prompts)}
-    keys |= {(Kind.SERVER, "")} if instructions else set()
-
-    def is_chosen(one: Waiting) -> bool:
-        is_named = is_all or one.key in keys or one.offered.sha256.startswith(digests or ("-",))
-        return is_named and server in {None, one.binding.server}
-
-    return is_chosen
-
-
-def _refuse_ambiguity(chosen: list[Waiting], server: str | None, *, is_all: bool) -> None:
-    servers = sorted({one.binding.server for one in chosen})
-    if len(servers) > 1 and server is None and not is_all:
-        raise ConfigError(f"that waits at {len(servers)} servers: {', '.join(servers)}; choose one with --server")
+    keys = {*((Kind.TOOL, name) for name in chosen["tools"]), *((Kind.PROMPT, name) for name in chosen["prompts"])}
+    keys |= {(Kind.SERVER, "")} if chosen["instructions"] else set()
+    return Choice(server, chosen["is_all"], frozenset(keys), chosen["digests"])
 
 
 def _approved(one: Waiting) -> list[str]:
