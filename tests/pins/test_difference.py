@@ -88,3 +88,16 @@ def test_many_differences_are_counted() -> None:
     lines = summarize({}, {f"m{number:02}": number for number in range(20)})
     assert lines[-1] == "and 13 more"
     assert len(lines) == MAX_LINES
+
+
+def test_a_long_name_above_many_others_makes_no_long_places() -> None:
+    name = "k" * 400_000
+    found = _found({name: {}}, {name: {f"{number}": number for number in range(20_000)}})
+    assert [difference.place for difference in found[:2]] == [f"…{name[:1000]}/0", f"…{name[:1000]}/1"]
+    assert len(found) == 20_000
+
+
+def test_a_long_name_that_is_new_is_kept_whole() -> None:
+    name = "k" * 400_000
+    assert _found({}, {name: 1}) == [Difference(name, NOTHING, 1)]
+    assert summarize({}, {name: 1}) == (f"{name[:71]}…: nothing -> 1",)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any, Final, TypeAlias, cast
 
 from aegis_audit.escape import defuse, escape
@@ -20,6 +20,7 @@ MAX_LINES: Final = 8
 
 _MOST_TEXT: Final = 72
 _CONTEXT: Final = 16
+_MOST_ABOVE: Final = 1000
 
 Members: TypeAlias = Mapping[str, Any]
 
@@ -33,7 +34,10 @@ NOTHING: Final = Nothing()
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One place where two definitions differ; `NOTHING` on the side that has nothing there."""
+    """One place where two definitions differ; `NOTHING` on the side that has nothing there.
+
+    Of a place that is very long the end is kept.
+    """
 
     place: str
     pinned: Any
@@ -48,26 +52,25 @@ def differences(pinned: Members, offered: Members) -> Iterator[Difference]:
 def summarize(pinned: Members | None, offered: Members) -> tuple[str, ...]:
     """Say in at most `MAX_LINES` lines how a definition differs from its pin, or what it says if it has none."""
     if pinned is None:
-        lines = [f"{_cut(escape(name))}: {_cut(show(offered[name]))}" for name in sorted(offered)]
-    else:
-        lines = [_line(difference) for difference in differences(pinned, offered)]
-    if len(lines) > MAX_LINES:
-        lines[MAX_LINES - 1 :] = [f"and {len(lines) - MAX_LINES + 1} more"]
-    return tuple(lines)
+        lines = (f"{_label(name)}: {_show(offered[name])}" for name in sorted(offered))
+        return _few(lines, len(offered))
+    found = list(differences(pinned, offered))
+    return _few(map(_line, found), len(found))
 
 
-def show(value: Any) -> str:
-    """Return a value as printable characters on one line: a text in quotes, anything else as JSON."""
-    if value is NOTHING:
-        return "nothing"
-    return f"'{escape(value)}'" if isinstance(value, str) else defuse(json.dumps(value, ensure_ascii=False))
+def _few(lines: Iterator[str], count: int) -> tuple[str, ...]:
+    """Take what a summary may have of so many lines; no more are made."""
+    if count <= MAX_LINES:
+        return tuple(lines)
+    return (*islice(lines, MAX_LINES - 1), f"and {count - MAX_LINES + 1} more")
 
 
 def _within(place: str, pinned: Members, offered: Members) -> Iterator[Difference]:
     for name in sorted({*pinned, *offered}):
         token = name.replace("~", "~0").replace("/", "~1")
-        below = f"{place}/{token}" if place else token
-        yield from _between(below, pinned.get(name, NOTHING), offered.get(name, NOTHING))
+        yield from _between(
+            _below(place, token) if place else token, pinned.get(name, NOTHING), offered.get(name, NOTHING)
+        )
 
 
 def _between(place: str, pinned: Any, offered: Any) -> Iterator[Difference]:
@@ -76,9 +79,15 @@ def _between(place: str, pinned: Any, offered: Any) -> Iterator[Difference]:
     elif _has_structure(pinned) and _has_structure(offered):
         items = zip_longest(cast("list[Any]", pinned), cast("list[Any]", offered), fillvalue=NOTHING)
         for index, (old, new) in enumerate(items):
-            yield from _between(f"{place}/{index}", old, new)
+            yield from _between(_below(place, str(index)), old, new)
     elif not _is_same(pinned, offered):
         yield Difference(place, pinned, offered)
+
+
+def _below(place: str, token: str) -> str:
+    # A server chooses its names: long ones above many others would make of a small definition places without end.
+    above = place if len(place) <= _MOST_ABOVE else f"…{place[-_MOST_ABOVE:]}"
+    return f"{above}/{token}"
 
 
 def _has_structure(value: Any) -> bool:
@@ -97,13 +106,26 @@ def _line(difference: Difference) -> str:
     if isinstance(old, str) and isinstance(new, str):
         start = max(0, _common(old, new) - _CONTEXT)
         old, new = (f"{'…' if start else ''}{text[start : start + _MOST_TEXT]}" for text in (old, new))
-    return f"{_cut(escape(difference.place))}: {_cut(show(old))} -> {_cut(show(new))}"
+    return f"{_label(difference.place)}: {_show(old)} -> {_show(new)}"
 
 
 def _common(one: str, other: str) -> int:
     """Return how many characters two texts have in common before they differ."""
     both = enumerate(zip(one, other, strict=False))
     return next((index for index, (a, b) in both if a != b), min(len(one), len(other)))
+
+
+def _label(place: str) -> str:
+    return _cut(escape(_cut(place)))
+
+
+def _show(value: Any) -> str:
+    """Return a value, or its beginning, as printable characters on one line: a text in quotes, the rest as JSON."""
+    if value is NOTHING:
+        return "nothing"
+    if isinstance(value, str):
+        return f"'{_cut(escape(_cut(value)))}'"
+    return _cut(defuse(_cut(json.dumps(value, ensure_ascii=False))))
 
 
 def _cut(text: str) -> str:
