@@ -33,6 +33,7 @@ class History(RuleBasedStateMachine):
         self.waiting: dict[str, dict[str, int]] = {"[1]": {}, "[2]": {}}
         self.settled: set[str] = set()
         self.offered: dict[str, int] = {}
+        self.is_later = False
         self.run = self._start()
 
     def _start(self) -> Pins:
@@ -43,7 +44,8 @@ class History(RuleBasedStateMachine):
 
     def _is_first_use(self, origin: str) -> bool:
         own, other = self.pinned[origin], self.pinned["[2]" if origin == "[1]" else "[1]"]
-        return origin not in self.settled and (bool(own) or not other)
+        is_begun = bool(own) and not self.is_later
+        return origin not in self.settled and (is_begun or (not own and not other))
 
     @rule(listed=LISTS, is_complete=st.booleans())
     def look(self, listed: dict[str, int], is_complete: bool) -> None:
@@ -66,6 +68,7 @@ class History(RuleBasedStateMachine):
         """Start another gateway, from here or from there."""
         self.origin = origin
         self.offered = {}
+        self.is_later = bool(self.pinned[origin])
         self.run = self._start()
 
     @rule(name=NAMES)

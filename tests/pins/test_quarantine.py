@@ -149,6 +149,14 @@ def test_every_page_of_a_first_list_is_first_use(tmp_path: Path) -> None:
     assert [change.name for change in run.look(Kind.TOOL, named("d"), is_complete=False)] == ["d"]
 
 
+def test_a_list_that_never_ends_is_a_first_use_in_one_run_only(tmp_path: Path) -> None:
+    run = pins(tmp_path)
+    assert [run.look(Kind.TOOL, named(name), is_complete=False) for name in ("echo", "wait")] == [[], []]
+    run = pins(tmp_path)
+    assert [change.why for change in run.look(Kind.TOOL, named("send"), is_complete=False)] == ["added"]
+    assert run.look(Kind.PROMPT, named("sum"), is_complete=False) == []
+
+
 def test_a_list_of_nothing_leaves_the_first_use_to_come(tmp_path: Path) -> None:
     run = pins(tmp_path)
     assert run.look(Kind.TOOL, {}, is_complete=True) == []
@@ -165,7 +173,7 @@ def test_where_approval_is_required_nothing_is_trusted_by_itself(tmp_path: Path)
     again = pins(tmp_path, is_required=True)
     again.look(Kind.TOOL, named("echo", "send"), is_complete=True)
     assert again.quarantined(Kind.TOOL, "echo") is None
-    assert _why(again.quarantined(Kind.TOOL, "send")) == "added"
+    assert _why(again.quarantined(Kind.TOOL, "send")) == "unapproved"
 
 
 def test_another_command_under_the_same_name_inherits_no_trust(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from pathlib import Path
 from aegis_mcp.pins.definition import Kind
 from aegis_mcp.pins.quarantine import Pins
 
-path, number, looks = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-shared = Pins.open(path, "shared", "x", is_required=False)
+path, shared, number, looks = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+shared = Pins.open(path, shared, "x", is_required=False)
 own = Pins.open(path, f"own-{number}", "x", is_required=False)
 print("ready", flush=True)
 sys.stdin.read()
@@ -40,8 +40,8 @@ for look in range(looks):
 """
 
 
-def _start(directory: Path, number: int, looks: int = LOOKS) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", WRITER, str(lock_file(directory)), str(number), str(looks)]
+def _start(directory: Path, shared: str, number: int, looks: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", WRITER, str(lock_file(directory)), shared, str(number), str(looks)]
     started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert started.stdout
     assert started.stdout.readline() == b"ready\n"
@@ -49,7 +49,7 @@ def _start(directory: Path, number: int, looks: int = LOOKS) -> subprocess.Popen
 
 
 def test_four_processes_lose_no_pin_of_each_other(tmp_path: Path) -> None:
-    writers = [_start(tmp_path, number) for number in range(PROCESSES)]
+    writers = [_start(tmp_path, "shared", number, LOOKS) for number in range(PROCESSES)]
     for writer in writers:
         assert writer.stdin
         writer.stdin.close()
@@ -67,7 +67,7 @@ def test_four_processes_lose_no_pin_of_each_other(tmp_path: Path) -> None:
 
 def test_a_writer_that_is_killed_leaves_a_whole_file_and_no_lock(tmp_path: Path) -> None:
     for attempt in range(5):
-        writer = _start(tmp_path, attempt, 100_000)
+        writer = _start(tmp_path, f"shared-{attempt}", attempt, 100_000)
         assert writer.stdin
         writer.stdin.close()
         file = PinFile(lock_file(tmp_path))

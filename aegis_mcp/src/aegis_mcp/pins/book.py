@@ -55,6 +55,10 @@ class Section:
     pinned: _Definitions = field(default_factory=lambda: MappingProxyType[Key, Definition]({}))
     pending: _Definitions = field(default_factory=lambda: MappingProxyType[Key, Definition]({}))
 
+    def has(self, kind: Kind) -> bool:
+        """Tell whether anything of this kind is pinned."""
+        return any(pinned is kind for pinned, _ in self.pinned)
+
     def trusts(self, key: Key, offered: Definition) -> bool:
         """Tell whether a definition is the one that is pinned."""
         pin = self.pinned.get(key)

@@ -1,8 +1,8 @@
 """What of a server may be used: the definitions that are pinned as it offers them, and nothing else.
 
-First use pins. From then on a definition that differs from its pin, or that appears where a complete list was pinned,
-is quarantined until a person approves it, whatever the server does meanwhile: removing, adding again, renaming, a new
-run. What cannot be told is quarantined too.
+First use pins. From then on a definition that differs from its pin, or that appears where a list was pinned, is
+quarantined until a person approves it, whatever the server does meanwhile: removing, adding again, renaming, a new run.
+What cannot be told is quarantined too.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Pins:
         self._told: set[tuple[Key, str | None, str]] = set()
         self._unwritten = ""
         self._read()
+        self._earlier = frozenset(kind for kind in Kind if self._section.has(kind))
 
     @classmethod
     def open(cls, path: Path, server: str, origin: str, *, is_required: bool) -> Pins:
@@ -140,15 +141,17 @@ class Pins:
         section = before
         if self._is_first_use(book, kind):
             section = section.pin({key: one for key, one in offered.items() if key not in section.pinned}, _now())
-            if is_complete and any(pinned_kind is kind for pinned_kind, _ in section.pinned):
+            if is_complete and section.has(kind):
                 section = section.settle(kind)
         section = section.hold(offered)
         return book if section == before else book.with_section(self._binding, section)
 
     def _is_first_use(self, book: Book, kind: Kind) -> bool:
+        if self._is_required or book.is_foreign(self._binding):
+            return False
         section = book.section(self._binding)
-        is_settled = section is not None and kind in section.settled
-        return not (self._is_required or is_settled or book.is_foreign(self._binding))
+        # A list that never ends would be a first use for ever: the run that began it is as long as that may last.
+        return section is None or not (kind in section.settled or (kind in self._earlier and section.has(kind)))
 
     def _remember(self, offered: Mapping[Key, Definition]) -> None:
         for key, definition in offered.items():
@@ -197,10 +200,11 @@ class Pins:
 
     def _change(self, key: Key, pin: Definition | None, offer: _Offer) -> Change:
         kind, name = key
-        why = "changed" if pin else "added" if kind in self._section.settled else "unapproved"
+        is_foreign = self._book.is_foreign(self._binding)
+        why = "changed" if pin else "unapproved" if self._is_required or is_foreign else "added"
         # Without a difference it was as pinned, until another one was approved in its place.
         lines = offer.difference or ("another definition was approved meanwhile",)
-        if self._book.is_foreign(self._binding):
+        if is_foreign:
             lines = ("the server is known from another command or URL, and not trusted from this one", *lines)
         return Change(kind, name, why, pin.sha256 if pin else None, offer.sha256, lines)
 
