@@ -57,12 +57,12 @@ LAYERS: Final = {
         ),
         ("policy/conditions", "audit/recorder", "pins/storage", "upstream/process", "identity", "lane"),
         ("policy/schema", "pins/approval", "pins/quarantine"),
-        ("policy/loader", "pins/report"),
-        ("enforcement",),
+        ("policy/loader", "policy/question", "pins/report"),
+        ("enforcement", "policy/cases"),
         ("relay",),
         ("gateway", "workspace", "demo"),
-        ("cli/options",),
-        ("cli/serving",),
+        ("cli/options", "cli/output"),
+        ("cli/serving", "cli/policy/*"),
         ("cli/*",),
         ("cli",),
         ("__main__",),
@@ -85,7 +85,7 @@ DOORS: Final = {
         "zstandard": ("expand",),
     },
     "aegis_mcp": {
-        "click": ("__main__", "cli", "cli/*"),
+        "click": ("__main__", "cli", "cli/*", "cli/policy/*"),
         "mcp": ("demo", "workspace"),  # a client and a server; the relay itself has no model of the protocol
         "platformdirs": ("settings",),
         "re2": ("policy/model",),  # expressions on hostile text

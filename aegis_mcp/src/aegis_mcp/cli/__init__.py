@@ -14,7 +14,7 @@ from aegis_mcp.cli.options import audit_log_option, policy_option, workspace_opt
 _COMMANDS: Final = {
     "demo": "Drive the real thing end to end and show the log.",
     "pins": "Look at what servers say of their tools, and approve what has changed.",
-    "policy": "Check a policy file.",
+    "policy": "Check, explain and try a policy, and begin one.",
     "workspace": "Serve the embedded workspace server itself, without the gateway.",
     "wrap": "Serve one upstream, as a host's configuration entry does.",
 }

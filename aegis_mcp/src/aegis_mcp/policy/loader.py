@@ -60,19 +60,29 @@ def read(path: Path) -> Policy:
         PolicyError: the file has mistakes.
         ConfigError: it cannot be read.
     """
+    remedy = "give the path of a policy file with --policy or AEGIS_POLICY, or leave both out"
+    return load(*content(path, "policy", remedy))
+
+
+def content(path: Path, what: str, remedy: str) -> tuple[bytes, str]:
+    """Return the bytes of a file, at most one more than `MAX_FILE`, and its name as it can be shown.
+
+    `what` says what the file is, `remedy` what to do where there is none.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     name = _printable(path)
     try:
         with open(path.expanduser(), "rb", opener=_open_quickly) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigError(f"the policy {name} is not a file")
-            text = file.read(MAX_FILE + 1)
+                raise ConfigError(f"the {what} {name} is not a file")
+            return file.read(MAX_FILE + 1), name
     except FileNotFoundError as exc:
-        remedy = "give the path of a policy file with --policy or AEGIS_POLICY, or leave both out"
-        raise ConfigError(f"the policy {name} does not exist; {remedy}") from exc
+        raise ConfigError(f"the {what} {name} does not exist; {remedy}") from exc
     except (OSError, RuntimeError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else str(exc)
-        raise ConfigError(f"the policy {name} cannot be read: {why}") from exc
-    return load(text, name)
+        raise ConfigError(f"the {what} {name} cannot be read: {why}") from exc
 
 
 def shipped() -> Policy:
@@ -88,10 +98,19 @@ def load(text: bytes, source: str, *, editable: str | None = None) -> Policy:
         PolicyError: the file has mistakes.
     """
     mistakes = Mistakes(source)
-    document = _locate(_compose(text, source))
-    made = schema.policy(document, mistakes, (source, editable or source, hashlib.sha256(text).hexdigest()))
+    identity = (source, editable or source, hashlib.sha256(text).hexdigest())
+    made = schema.policy(document(text, source), mistakes, identity)
     mistakes.raise_any()
     return made
+
+
+def document(text: bytes, source: str) -> Located:
+    """Return what the bytes of a file say, and where; what YAML could be read as in two ways is refused.
+
+    Raises:
+        PolicyError: that is not one plain YAML document.
+    """
+    return _locate(_compose(text, source))
 
 
 def _compose(text: bytes, source: str) -> Node:
