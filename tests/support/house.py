@@ -57,12 +57,14 @@ LAYERS: Final = {
         ),
         ("policy/conditions", "audit/recorder", "pins/storage", "upstream/process", "identity", "lane"),
         ("policy/schema", "pins/approval", "pins/quarantine"),
-        ("policy/loader", "policy/question", "pins/report"),
+        ("policy/explanation", "policy/loader", "policy/question", "pins/report"),
         ("enforcement", "policy/cases"),
         ("relay",),
         ("gateway", "workspace", "demo"),
         ("cli/options", "cli/output"),
-        ("cli/serving", "cli/policy/*"),
+        ("cli/serving", "cli/pins/options", "cli/policy/*"),
+        ("cli/pins/approve", "cli/pins/list"),
+        ("cli/pins/diff",),
         ("cli/*",),
         ("cli",),
         ("__main__",),
@@ -85,7 +87,7 @@ DOORS: Final = {
         "zstandard": ("expand",),
     },
     "aegis_mcp": {
-        "click": ("__main__", "cli", "cli/*", "cli/policy/*"),
+        "click": ("__main__", "cli", "cli/*", "cli/pins/*", "cli/policy/*"),
         "mcp": ("demo", "workspace"),  # a client and a server; the relay itself has no model of the protocol
         "platformdirs": ("settings",),
         "re2": ("policy/model",),  # expressions on hostile text

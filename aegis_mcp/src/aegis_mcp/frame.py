@@ -84,10 +84,15 @@ def parse(line: bytes) -> Frame:
     # Text-mode readers end a line at CR: the middle of this frame would be a frame of its own to them.
     if b"\r" in raw:
         raise MalformedFrame("a carriage return inside the frame")
-    return _shape(raw, _load(raw))
+    return _shape(raw, load(raw))
 
 
-def _load(raw: bytes) -> dict[str, Any]:
+def load(raw: bytes) -> dict[str, Any]:
+    """Read one JSON object that means the same to everybody.
+
+    Raises:
+        MalformedFrame: the bytes are none.
+    """
     try:
         message = _decoder.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as exc:

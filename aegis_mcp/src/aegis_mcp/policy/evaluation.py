@@ -41,7 +41,7 @@ _NOUNS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Prospect:
+class Prospect:
     """What is certain of a request before its arguments, URI and prompt are looked at; the rules that may speak."""
 
     kind: MethodClass
@@ -56,25 +56,36 @@ def decide(policy: Policy, request: Request) -> Decision:
     Only a `within` matcher looks beyond its arguments: at the file system, to resolve a path. The reason is for a
     person, says what would change the decision, and never quotes an argument.
     """
-    prospect = _prospect_of(policy, request)
-    access, access_from = prospect.access, prospect.access_from
+    prospect = prospect_of(policy, request)
     if not request.is_listed:
         reason = f"the upstream {request.server!r} does not list a tool {_shown(request.tool)}"
-        return Decision(Effect.DENY, "unlisted-tool", reason, access, access_from)
+        return Decision(Effect.DENY, "unlisted-tool", reason, prospect.access, prospect.access_from)
     for rule in prospect.rules:
-        try:
-            truth = applies(rule.match, request)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, a rule that fails must not be a way past it
-            reason = f"the rule {rule.id!r} could not be evaluated ({type(exc).__name__})"
-            return Decision(Effect.DENY, rule.id, reason, access, access_from)
-        if truth is None and rule.effect is Effect.ASK:
-            reason = (
-                f"nobody can tell whether the rule {rule.id!r} {_place_of(policy, rule)} applies to these arguments"
-            )
-            return Decision(Effect.DENY, rule.id, reason, access, access_from)
-        if truth or (truth is None and rule.effect is Effect.DENY):
-            reason = _reason_of(policy, rule)
-            return Decision(rule.effect, rule.id, reason, access, access_from, secrets=rule.secrets)
+        decision = judge(policy, rule, request, prospect)
+        if decision is not None:
+            return decision
+    return fall_back(policy, request, prospect)
+
+
+def judge(policy: Policy, rule: Rule, request: Request, prospect: Prospect) -> Decision | None:
+    """Return the decision of one of the rules that may speak, None if it leaves the request to those after it."""
+    access, access_from = prospect.access, prospect.access_from
+    try:
+        truth = applies(rule.match, request)
+    except Exception as exc:  # noqa: BLE001 - whatever it is, a rule that fails must not be a way past it
+        reason = f"the rule {rule.id!r} could not be evaluated ({type(exc).__name__})"
+        return Decision(Effect.DENY, rule.id, reason, access, access_from)
+    if truth is None and rule.effect is Effect.ASK:
+        reason = f"nobody can tell whether the rule {rule.id!r} {_place_of(policy, rule)} applies to these arguments"
+        return Decision(Effect.DENY, rule.id, reason, access, access_from)
+    if truth or (truth is None and rule.effect is Effect.DENY):
+        return Decision(rule.effect, rule.id, _reason_of(policy, rule), access, access_from, secrets=rule.secrets)
+    return None
+
+
+def fall_back(policy: Policy, request: Request, prospect: Prospect) -> Decision:
+    """Return the decision on a request for which no rule speaks."""
+    access, access_from = prospect.access, prospect.access_from
     if prospect.kind is MethodClass.HOUSEKEEPING:
         return Decision(Effect.ALLOW, "housekeeping", "keeps the session", access, access_from, is_recorded=False)
     reason = _reason_of_default(policy, request, access, access_from)
@@ -86,13 +97,13 @@ def is_hopeless(policy: Policy, request: Request) -> bool:
 
     A request for a resource without a URI stands for one with any.
     """
-    for rule in _prospect_of(policy, request).rules:
+    for rule in prospect_of(policy, request).rules:
         truth = may_apply(rule.match, request)
         if truth is None and rule.effect is not Effect.DENY:
             return False
         if truth:
             return rule.effect is Effect.DENY
-    return policy.defaults.effect(_prospect_of(policy, request).access) is Effect.DENY
+    return policy.defaults.effect(prospect_of(policy, request).access) is Effect.DENY
 
 
 def limits_of(policy: Policy, request: Request, access: Access) -> list[int]:
@@ -105,7 +116,8 @@ def limits_of(policy: Policy, request: Request, access: Access) -> list[int]:
     ]
 
 
-def _prospect_of(policy: Policy, request: Request) -> _Prospect:
+def prospect_of(policy: Policy, request: Request) -> Prospect:
+    """Return what is certain of a request before it is looked into."""
     is_short = len(request.method) + len(request.tool or "") <= MAX_REMEMBERED
     find = _find_prospect if is_short else _find_prospect.__wrapped__
     key = (request.server, request.method, request.tool, request.read_only_hint, request.is_from_upstream)
@@ -115,13 +127,13 @@ def _prospect_of(policy: Policy, request: Request) -> _Prospect:
 @lru_cache(maxsize=4096)
 def _find_prospect(
     policy: Policy, server: str, method: str, tool: str | None, hint: bool | None, is_from_upstream: bool
-) -> _Prospect:
+) -> Prospect:
     kind = classify(method, is_from_upstream=is_from_upstream)
     access, access_from = _access(kind, policy.upstream(server), tool or "", hint)
     # Housekeeping keeps a session alive: only a rule that names methods means it.
     spoken = policy.rules if kind is not MethodClass.HOUSEKEEPING else [r for r in policy.rules if r.match.method]
     rules = tuple(rule for rule in spoken if is_about(rule.match, server, method, tool, access))
-    return _Prospect(kind, access, access_from, rules)
+    return Prospect(kind, access, access_from, rules)
 
 
 def _access(kind: MethodClass, upstream: Upstream, tool: str, hint: bool | None) -> tuple[Access, AccessFrom]:

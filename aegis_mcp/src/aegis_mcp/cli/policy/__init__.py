@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from aegis_mcp.cli.policy.check import check
+from aegis_mcp.cli.policy.explain import explain
 from aegis_mcp.cli.policy.test import test
 
 
@@ -16,5 +17,5 @@ def policy(ctx: click.Context) -> None:
     ctx.default_map = dict.fromkeys(policy.commands, ctx.default_map)
 
 
-for command in (check, test):
+for command in (check, explain, test):
     policy.add_command(command)
