@@ -91,7 +91,7 @@ def test_the_difference_is_shown_place_by_place_with_the_command_that_approves_i
         '    -   "path"',
         '    +   "path",',
         '    +   "keys"',
-        f"  to approve: {command} --sha256 {Definition.of(EVIL).sha256[:16]}",
+        f"  to approve: {command} --sha256 {Definition.of(EVIL).sha256}",
         "",
     ]
 
@@ -104,7 +104,7 @@ def test_the_command_that_is_shown_approves_what_was_shown(changed: Path) -> Non
 
 
 def test_what_a_server_changes_after_it_was_shown_is_not_approved(changed: Path) -> None:
-    shown = Definition.of(EVIL).sha256[:16]
+    shown = Definition.of(EVIL).sha256
     pins(changed).look(Kind.TOOL, {"read_file": {**EVIL, "title": "Worse"}}, is_complete=True)
     assert _approved(changed, "--server", "files", "--sha256", shown) == []
     assert _waiting(changed) == ALL
@@ -159,7 +159,7 @@ def test_a_prompt_is_approved_by_its_name(tmp_path: Path) -> None:
     ("options", "why"),
     [
         ((), "say what to approve: --tool, --prompt, --instructions, --sha256 or --all"),
-        (("--sha256", "abc"), "--sha256 'abc' is too short: at least 16 digits"),
+        (("--sha256", "abc"), "--sha256 'abc' is not a whole hash of 64 digits"),
     ],
 )
 def test_an_approval_of_nothing_in_particular_is_wrong_usage(changed: Path, options: tuple[str, ...], why: str) -> None:
@@ -218,7 +218,13 @@ def test_a_lock_file_that_cannot_be_used_is_an_error_for_people_and_programs(
     why = f"the pins {str(lock_file(tmp_path))!r} cannot be used: {reason}"
     done = _run(tmp_path, *words)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"aegis-mcp: {why}\n")
-    assert _json(tmp_path, *words) == {"ok": False, "error": why, "exit_code": 2}
+    assert _json(tmp_path, *words) == {
+        "ok": False,
+        "source": str(tmp_path / "policy.yaml"),
+        "error": why,
+        "mistakes": [],
+        "exit_code": 2,
+    }
 
 
 def test_a_policy_that_is_not_there_is_not_taken_for_one_without_pins(tmp_path: Path) -> None:
@@ -239,7 +245,7 @@ def test_a_hostile_name_reaches_neither_the_terminal_nor_the_shell(tmp_path: Pat
     for words in (("list",), ("diff",), ("list", "--format", "json"), ("diff", "--format", "json")):
         assert all(line.isprintable() for line in _run(tmp_path, *words).stdout.split("\n"))
     command = next(line for line in _run(tmp_path, "diff").stdout.splitlines() if "to approve" in line)
-    digest = Definition.of(named("'\n`reboot`")["'\n`reboot`"]).sha256[:16]
+    digest = Definition.of(named("'\n`reboot`")["'\n`reboot`"]).sha256
     assert command.endswith(f"policy.yaml --sha256 {digest}")
 
 

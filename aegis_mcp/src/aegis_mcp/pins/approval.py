@@ -37,7 +37,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a person has chosen: everything, or what is named or has a hash that begins like this; of one server or any.
+    """What a person has chosen: everything, or what has one of these names or hashes; of one server or any.
 
     A name or a hash alone chooses at one server only.
     """
@@ -45,12 +45,12 @@ class Choice:
     server: str | None = None
     is_all: bool = False
     keys: frozenset[Key] = frozenset()
-    digests: tuple[str, ...] = ()
+    digests: frozenset[str] = frozenset()
 
     def includes(self, one: Waiting) -> bool:
         """Tell whether a definition is among those that were chosen."""
-        is_shown = bool(self.digests) and one.offered.sha256.startswith(self.digests)
-        return self.server in {None, one.binding.server} and (self.is_all or is_shown or one.key in self.keys)
+        is_named = one.key in self.keys or one.offered.sha256 in self.digests
+        return self.server in {None, one.binding.server} and (self.is_all or is_named)
 
     def refuse_ambiguity(self, chosen: Iterable[Waiting]) -> None:
         """Refuse to take what was meant for one server for that of another.

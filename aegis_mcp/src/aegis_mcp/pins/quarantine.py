@@ -51,7 +51,10 @@ class _Offer:
 
 def default_path(policy_source: Path) -> Path:
     """Return where the lock file of a policy is: `policy.pins.json` beside `policy.yaml`."""
-    policy = policy_source.expanduser().absolute()
+    try:
+        policy = policy_source.expanduser().absolute()
+    except RuntimeError:  # of nobody's home
+        policy = policy_source.absolute()
     return policy.with_name(f"{policy.stem}.pins.json")
 
 

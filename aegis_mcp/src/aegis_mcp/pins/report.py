@@ -14,7 +14,7 @@ from aegis_audit.escape import defuse, escape
 from aegis_mcp.pins.approval import Waiting
 from aegis_mcp.pins.book import Binding, Book, Section
 from aegis_mcp.pins.definition import Key, Kind
-from aegis_mcp.pins.difference import NOTHING, Difference, differences
+from aegis_mcp.pins.difference import NOTHING, Difference, differences, summarize
 
 
 def inventory(book: Book, server: str | None) -> Iterator[str]:
@@ -43,11 +43,17 @@ def inventory_json(book: Book, server: str | None) -> list[dict[str, Any]]:
 
 def comparison(one: Waiting) -> Iterator[str]:
     """Yield how a definition differs from its pin: each place, then lines that begin with `-` and `+`."""
-    is_new = one.pinned is None
-    yield f"{escape(one.binding.server)}: {_name(*one.key)} {'is new' if is_new else 'has changed'}"
+    yield _headline(one)
     for difference in differences(one.pinned.body if one.pinned else {}, one.offered.body):
         yield f"  {escape(difference.place)}"
         yield from _sides(difference)
+
+
+def approval(one: Waiting) -> Iterator[str]:
+    """Yield what was approved, in short."""
+    yield f"approved: {_headline(one)}"
+    for line in summarize(one.pinned.body if one.pinned else None, one.offered.body):
+        yield f"  {line}"
 
 
 def comparison_json(one: Waiting) -> dict[str, Any]:
@@ -63,6 +69,10 @@ def comparison_json(one: Waiting) -> dict[str, Any]:
         "offered_sha256": one.offered.sha256,
         "differences": [_places(difference) for difference in found],
     }
+
+
+def _headline(one: Waiting) -> str:
+    return f"{escape(one.binding.server)}: {_name(*one.key)} {'has changed' if one.pinned else 'is new'}"
 
 
 def _sides(difference: Difference) -> Iterator[str]:
