@@ -34,7 +34,7 @@ LAYERS: Final = {
     ),
     "aegis_mcp": (
         ("errors", "decision", "lock", "method", "settings", "stdio", "throttle"),
-        ("frame", "policy/model", "audit/clock", "audit/credential", "audit/survey"),
+        ("frame", "recorded", "policy/model", "audit/clock", "audit/credential", "audit/survey"),
         (
             "wire",
             "policy/coverage",
@@ -57,7 +57,7 @@ LAYERS: Final = {
         ),
         ("policy/conditions", "audit/recorder", "pins/storage", "upstream/process", "identity", "lane"),
         ("policy/schema", "pins/approval", "pins/quarantine"),
-        ("policy/explanation", "policy/loader", "policy/question", "pins/report"),
+        ("policy/explanation", "policy/loader", "policy/question", "policy/replay", "pins/report"),
         ("enforcement", "policy/cases"),
         ("relay",),
         ("gateway", "workspace", "demo"),
@@ -75,6 +75,9 @@ SIBLINGS: Final = ("policy", "audit", "pins", "upstream")
 
 # What the gateway knows of the auditor is the format of the log and how text is made safe to show, never how it judges.
 FORMAT: Final = ("canonical", "chain", "entry", "errors", "escape")
+# One module reads logs back, to decide anew on what they hold: it finds segments, plain or compressed, and takes intact
+# entries as the auditor's own commands do, so that there is one way to read a log. It asks for no verdict.
+READERS: Final = {"recorded": ("archive", "reading")}
 
 # Where a third-party library enters, so that it could be exchanged in one place; a library without a door stays out.
 DOORS: Final = {

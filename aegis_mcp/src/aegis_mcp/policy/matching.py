@@ -41,7 +41,8 @@ _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _URL: Final = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?"
 )
-_ABSENT: Final = object()
+ABSENT: Final = object()
+"""What `find` returns where nothing is."""
 
 
 def is_about(match: Match, server: str, method: str, tool: str | None, access: Access) -> bool:
@@ -99,26 +100,26 @@ def _agreed(truths: Iterable[Truth]) -> Truth:
 
 
 def _argument_fits(argument: Argument, arguments: Mapping[str, Any]) -> Truth:
-    value = _find(arguments, argument.pointer)
+    value = find(arguments, argument.pointer)
     if argument.matchers == (Absent(),):
         # Many servers take null for an argument that is not given.
-        return None if value is None else value is _ABSENT
-    if value is _ABSENT or value == []:
+        return None if value is None else value is ABSENT
+    if value is ABSENT or value == []:
         return False
     values = cast("list[Any]", value) if isinstance(value, list) else [value]
     return _agreed(_all(_holds(matcher, one) for matcher in argument.matchers) for one in values)
 
 
-def _find(value: Any, pointer: Sequence[str]) -> Any:
-    """Return what is at this place (RFC 6901 §4), or `_ABSENT`."""
+def find(value: Any, pointer: Sequence[str]) -> Any:
+    """Return what is at this place (RFC 6901 §4), or `ABSENT`."""
     for token in pointer:
         if isinstance(value, Mapping):
-            value = cast("Mapping[str, Any]", value).get(token, _ABSENT)
+            value = cast("Mapping[str, Any]", value).get(token, ABSENT)
         elif isinstance(value, list):
             items = cast("list[Any]", value)
-            value = items[int(token)] if _INDEX.fullmatch(token) and int(token) < len(items) else _ABSENT
+            value = items[int(token)] if _INDEX.fullmatch(token) and int(token) < len(items) else ABSENT
         else:
-            return _ABSENT
+            return ABSENT
     return value
 
 

@@ -6,6 +6,7 @@ import click
 
 from aegis_mcp.cli.policy.check import check
 from aegis_mcp.cli.policy.explain import explain
+from aegis_mcp.cli.policy.replay import replay
 from aegis_mcp.cli.policy.test import test
 
 
@@ -17,5 +18,5 @@ def policy(ctx: click.Context) -> None:
     ctx.default_map = dict.fromkeys(policy.commands, ctx.default_map)
 
 
-for command in (check, explain, test):
+for command in (check, explain, replay, test):
     policy.add_command(command)
