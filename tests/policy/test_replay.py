@@ -100,7 +100,7 @@ def test_what_the_log_holds_is_decided_on_anew(tmp_path: Path, request_: Request
         (_call("push", deep=[{"password": "x"}]), "the log does not hold the argument 'deep/0/password'"),
         (_call("read_a", path="/x/" + "y" * 20_000), "the log does not hold the argument 'path'"),
         (_call("push", n=2**60), "the log does not hold the argument 'n'"),
-        (Request("files", "resources/read", uri="https://u:password@h/"), "the log does not hold the uri"),
+        (Request("files", "resources/read", uri="https://u:password@example.org/"), "the log does not hold the uri"),
         (Request("files", "resources/read", uri="file:" + "x" * 600), "the log does not hold the uri"),
         (_call("t" * 600), "the log does not hold the tool"),
         (_call("t", server="hints"), "the log does not hold what the server said of the tool (readOnlyHint)"),

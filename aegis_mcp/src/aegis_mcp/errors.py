@@ -6,6 +6,7 @@
     ├── MalformedFrame        wrong: bytes that are not one JSON-RPC message
     ├── AuditUnavailable      could not tell: the log could not take entries in time
     └── UpstreamUnavailable   could not tell: the upstream could not be started or is gone
+        └── UpstreamRefused       the upstream has answered what the gateway itself has asked with an error
 
 No message holds a secret: not an argument, not a value from the environment, not a token.
 """
@@ -55,3 +56,7 @@ class AuditUnavailable(GatewayError):
 
 class UpstreamUnavailable(GatewayError):
     """The upstream could not be started, or is gone."""
+
+
+class UpstreamRefused(UpstreamUnavailable):
+    """The upstream has answered a request of the gateway's own with an error."""

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from aegis_audit.escape import defuse, escape_json
-from aegis_mcp.errors import ConfigError, PolicyError
+from aegis_mcp.errors import ConfigError, GatewayError, PolicyError
 
 format_option = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 
@@ -36,14 +36,15 @@ def many(count: int, one: str, more: str = "") -> str:
 
 @contextmanager
 def refusing(form: str, source: Path | None = None) -> Generator[None]:
-    """Show in JSON, where that was asked for, why what was given cannot be used; otherwise whoever calls us does."""
+    """Show in JSON, where that was asked for, why there is no answer; otherwise whoever calls us does."""
     try:
         yield
-    except ConfigError as exc:
-        if form == "json":
-            print_json(_mistakes(exc) if isinstance(exc, PolicyError) else _unusable(exc, source), 2)
-            sys.exit(2)
-        raise
+    except GatewayError as exc:
+        if form != "json":
+            raise
+        status = 2 if isinstance(exc, ConfigError) else 1
+        print_json(_mistakes(exc) if isinstance(exc, PolicyError) else _unusable(exc, source), status)
+        sys.exit(status)
 
 
 def _mistakes(error: PolicyError) -> dict[str, Any]:
@@ -51,5 +52,5 @@ def _mistakes(error: PolicyError) -> dict[str, Any]:
     return {"source": error.source, "mistakes": found}
 
 
-def _unusable(error: ConfigError, source: Path | None) -> dict[str, Any]:
+def _unusable(error: GatewayError, source: Path | None) -> dict[str, Any]:
     return {"source": str(source) if source else None, "error": str(error), "mistakes": []}

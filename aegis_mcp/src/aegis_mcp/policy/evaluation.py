@@ -15,13 +15,12 @@ from typing import Final
 from aegis_mcp.decision import Access, AccessFrom, Decision, Effect, Request
 from aegis_mcp.method import MethodClass, classify
 from aegis_mcp.policy.matching import applies, is_about, may_apply
-from aegis_mcp.policy.model import Policy, Rule, Upstream
+from aegis_mcp.policy.model import Policy, Rule, Upstream, literal
 
 MAX_REMEMBERED: Final = 256
 """Characters of the longest tool or method for which the rules are remembered: peers choose these names."""
 _MAX_SHOWN: Final = 100
 _MAX_ID: Final = 58
-_SPECIAL: Final = re.compile(r"[*?\[]")
 _VERBS: Final = {
     Effect.ALLOW: "allows it",
     Effect.DENY: "denies it",
@@ -180,12 +179,12 @@ def _remedy(policy: Policy, request: Request) -> str:
     """Return the line that would allow such requests, as it can be pasted into the rules of the policy."""
     subject = {"tool": request.tool} if request.tool else {"method": request.method}
     subject |= {name: value for name, value in (("uri", request.uri), ("prompt", request.prompt)) if value}
-    literal = {name: _SPECIAL.sub(r"[\g<0>]", value) for name, value in subject.items() if value}
+    patterns = {name: literal(value) for name, value in subject.items() if value}
     name = next(iter(subject.values())) or ""
-    if any(len(value) > _MAX_SHOWN or not value.isprintable() for value in literal.values()):
+    if any(len(value) > _MAX_SHOWN or not value.isprintable() for value in patterns.values()):
         return f"a rule for server {request.server!r} in {policy.editable} would allow it"
     rule_id = "allow-" + re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:_MAX_ID]
-    match = json.dumps({"server": request.server} | literal, ensure_ascii=False)
+    match = json.dumps({"server": request.server} | patterns, ensure_ascii=False)
     line = f"- {{id: {rule_id}, match: {match}, effect: allow}}"
     return f"the line `{line}` under `rules:` in {policy.editable} would allow it"
 

@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from aegis_mcp.decision import Access, Effect, Secrets
 from aegis_mcp.settings import AuditSettings
 
 JsonScalar: TypeAlias = str | int | float | bool | None
+
+_SPECIAL: Final = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Glob:
 
 
 Globs: TypeAlias = tuple[Glob, ...]
+
+
+def literal(name: str) -> str:
+    """Return the text of a pattern that fits this name alone."""
+    return _SPECIAL.sub(r"[\g<0>]", name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import click
 from aegis_mcp.cli.policy.check import check
 from aegis_mcp.cli.policy.explain import explain
 from aegis_mcp.cli.policy.replay import replay
+from aegis_mcp.cli.policy.suggest import suggest
 from aegis_mcp.cli.policy.test import test
 
 
@@ -18,5 +19,5 @@ def policy(ctx: click.Context) -> None:
     ctx.default_map = dict.fromkeys(policy.commands, ctx.default_map)
 
 
-for command in (check, explain, replay, test):
+for command in (check, explain, replay, suggest, test):
     policy.add_command(command)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from aegis_audit.escape import escape, escape_json
+from aegis_audit.escape import defuse, escape, escape_json
 from aegis_mcp.cli.options import policy_option
 from aegis_mcp.cli.output import format_option, many, print_line, refusing
 from aegis_mcp.decision import Effect
@@ -117,7 +117,7 @@ class _Text:
         for line in _sentences(account):
             print_line(line)
         for line in account.log.damage:
-            click.echo(escape(line), err=True)
+            click.echo(defuse(line), err=True)
 
 
 def _print_change(label: str, recorded: Recorded, what: str, colour: str | None) -> None:
