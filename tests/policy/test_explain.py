@@ -71,6 +71,7 @@ rules     6 in {tmp_path}/p.yaml; + fits, - does not, ? nobody can tell
   line 14   lists: comes too late, would decide: monitor
     + method: 'tools/*'
 default   ask, where no rule speaks
+secrets   pass, in the answer
 limit     limits.1, 30/minute, counts such requests
 """
     )

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from aegis_audit.escape import defuse, escape_json
+from aegis_mcp.decision import Effect
 from aegis_mcp.errors import ConfigError, GatewayError, PolicyError
 
 format_option = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -27,6 +28,19 @@ def print_line(line: str, colour: str | None = None) -> None:
     """Write one line, in a colour where there is a terminal that wants it."""
     is_coloured = colour and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     click.echo(click.style(defuse(line), fg=colour) if is_coloured else defuse(line))
+
+
+def colour_of(effect: Effect) -> str:
+    """Return the colour in which an effect is shown."""
+    match effect:
+        case Effect.ALLOW:
+            return "green"
+        case Effect.DENY:
+            return "red"
+        case Effect.ASK:
+            return "yellow"
+        case Effect.MONITOR:
+            return "cyan"
 
 
 def many(count: int, one: str, more: str = "") -> str:

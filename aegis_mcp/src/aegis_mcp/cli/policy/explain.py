@@ -10,7 +10,7 @@ import click
 
 from aegis_mcp import frame
 from aegis_mcp.cli.options import policy_option
-from aegis_mcp.cli.output import format_option, print_json, print_line, refusing
+from aegis_mcp.cli.output import colour_of, format_option, print_json, print_line, refusing
 from aegis_mcp.decision import AccessFrom, Effect
 from aegis_mcp.errors import ConfigError, MalformedFrame
 from aegis_mcp.method import MethodClass, classify
@@ -19,7 +19,6 @@ from aegis_mcp.policy.explanation import Explanation, Part, Step, Turn
 from aegis_mcp.policy.model import Policy
 from aegis_mcp.policy.question import Asker, Question
 
-_COLOURS: Final = {Effect.ALLOW: "green", Effect.DENY: "red", Effect.ASK: "yellow", Effect.MONITOR: "cyan"}
 _FROM: Final = {
     AccessFrom.POLICY: "the policy classifies the tool",
     AccessFrom.ANNOTATION: "the server's own readOnlyHint, which the policy trusts",
@@ -73,15 +72,21 @@ def _object(text: str) -> dict[str, Any]:
 
 def _print(policy: Policy, explained: Explanation) -> None:
     decision = explained.decision
-    print_line(f"{decision.effect.value}, by {decision.rule!r}: {decision.reason}", _COLOURS[decision.effect])
+    print_line(f"{decision.effect.value}, by {decision.rule!r}: {decision.reason}", colour_of(decision.effect))
     print_line(f"access    {decision.access.value}: {_why(explained)}")
     print_line(f"rules     {len(policy.rules)} in {policy.source}; + fits, - does not, ? nobody can tell")
     for step in explained.steps:
         for line in _lines(step):
-            print_line(line, _COLOURS[step.effect] if step.effect and step.turn is Turn.DECIDES else None)
+            print_line(line, colour_of(step.effect) if step.effect and step.turn is Turn.DECIDES else None)
     print_line(f"default   {explained.default.value}, where no rule speaks")
+    if decision.effect is not Effect.DENY:
+        print_line(f"secrets   {_secrets(policy, explained)}, in the answer")
     for name, limit in explained.limits:
         print_line(f"limit     {name}, {limit.text}, counts such requests")
+
+
+def _secrets(policy: Policy, explained: Explanation) -> str:
+    return (explained.decision.secrets or policy.results.secrets).value
 
 
 def _why(explained: Explanation) -> str:
@@ -130,6 +135,7 @@ def _report(policy: Policy, explained: Explanation) -> dict[str, Any]:
         "reason": decision.reason,
         "access": decision.access.value,
         "access_from": decision.access_from.value,
+        "secrets": _secrets(policy, explained),
         "default": explained.default.value,
         "rules": [_step(step) for step in explained.steps],
         "limits": [{"rule": name, "rate": limit.text} for name, limit in explained.limits],

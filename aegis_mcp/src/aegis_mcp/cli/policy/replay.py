@@ -13,7 +13,7 @@ import click
 
 from aegis_audit.escape import defuse, escape, escape_json
 from aegis_mcp.cli.options import policy_option
-from aegis_mcp.cli.output import format_option, many, print_line, refusing
+from aegis_mcp.cli.output import colour_of, format_option, many, print_line, refusing
 from aegis_mcp.decision import Effect
 from aegis_mcp.errors import ConfigError
 from aegis_mcp.policy import loader
@@ -26,13 +26,6 @@ MAX_UNKNOWN: Final = 100
 
 _LONG: Final = 32 << 20
 """Bytes from which on a log takes long enough for a progress bar."""
-
-_NOW: Final = {
-    Effect.ALLOW: ("newly allowed", "green"),
-    Effect.DENY: ("newly denied", "red"),
-    Effect.ASK: ("newly asked", "yellow"),
-    Effect.MONITOR: ("newly monitored", "cyan"),
-}
 
 
 @click.command()
@@ -102,9 +95,8 @@ class _Text:
         recorded = replayed.recorded
         was = f"{recorded.effect.value} by {recorded.rule!r}"
         if replayed.verdict is Verdict.CHANGED and replayed.effect:
-            label, colour = _NOW[replayed.effect]
             now = f"{replayed.effect.value} by {' or '.join(map(repr, replayed.rules))}"
-            _print_change(label, recorded, f"{was} -> {now}", colour)
+            _print_change(_newly(replayed.effect), recorded, f"{was} -> {now}", colour_of(replayed.effect))
         elif replayed.verdict is Verdict.UNKNOWN:
             self._unknown += 1
             if self._unknown <= MAX_UNKNOWN:
@@ -118,6 +110,18 @@ class _Text:
             print_line(line)
         for line in account.log.damage:
             click.echo(defuse(line), err=True)
+
+
+def _newly(effect: Effect) -> str:
+    match effect:
+        case Effect.ALLOW:
+            return "newly allowed"
+        case Effect.DENY:
+            return "newly denied"
+        case Effect.ASK:
+            return "newly asked"
+        case Effect.MONITOR:
+            return "newly monitored"
 
 
 def _print_change(label: str, recorded: Recorded, what: str, colour: str | None) -> None:
@@ -135,7 +139,7 @@ def _name(recorded: Recorded) -> str:
 def _sentences(account: _Account) -> Iterator[str]:
     moved = account.replay.moved
     same = f"{account.count(Verdict.SAME):,} the same" + (f" ({moved:,} by another rule)" if moved else "")
-    changes = [f"{account.replay.changes[effect]:,} {_NOW[effect][0]}" for effect in account.replay.changes]
+    changes = [f"{account.replay.changes[effect]:,} {_newly(effect)}" for effect in account.replay.changes]
     unknown = account.count(Verdict.UNKNOWN)
     parts = [same, *changes, *([f"{unknown:,} cannot be told"] if unknown else [])]
     yield f"{many(account.requests, 'request')} by {account.policy.source}: {', '.join(parts)}"
