@@ -229,3 +229,10 @@ def test_an_argument_that_is_not_given_is_told_from_one_that_does_not_fit() -> N
     )
     absent = explain(LOADED, Request("files", "tools/call", tool="write_file")).steps[1]
     assert [part.is_given for part in absent.parts] == [True, True, False, False]
+
+
+def test_a_list_of_which_each_item_fails_elsewhere_does_not_fit() -> None:
+    text = "version: 1\nrules: [{id: a, match: {arguments: {p: {glob: 'a*', max_length: 2}}}, effect: allow}]"
+    request = Request("s", "tools/call", tool="t", arguments={"p": ["abc", "b"]})
+    (step,) = explain(loader.load(text.encode(), "p.yaml"), request).steps
+    assert (step.turn, step.is_unsure, [part.fits for part in step.parts]) == (Turn.PASSES_ON, False, [None, None])

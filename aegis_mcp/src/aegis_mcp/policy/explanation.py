@@ -58,12 +58,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One rule, what became of it, what it says or would say, and the parts of its match."""
+    """One rule, what became of it, what it says or would say, and the parts of its match.
+
+    `is_unsure` marks one of which nobody can tell whether it applies.
+    """
 
     rule: Rule
     turn: Turn
     effect: Effect | None
     parts: tuple[Part, ...]
+    is_unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +97,19 @@ def explain(policy: Policy, request: Request) -> Explanation:
 
 def _steps(policy: Policy, request: Request, prospect: Prospect) -> Iterator[Step]:
     is_decided = not request.is_listed
+    speaking = {rule.id for rule in prospect.rules}
     for rule in policy.rules:
         parts = tuple(_parts(rule.match, request, prospect))
-        if rule not in prospect.rules:
+        if rule.id not in speaking:
             is_asked = prospect.kind is not MethodClass.HOUSEKEEPING or rule.match.method
             yield Step(rule, Turn.PASSES_ON if is_asked else Turn.NOT_ASKED, None, parts)
             continue
         decision = judge(policy, rule, request, prospect)
+        is_unsure = applies(rule.match, request) is None
         if decision is None:
-            yield Step(rule, Turn.PASSES_ON, None, parts)
+            yield Step(rule, Turn.PASSES_ON, None, parts, is_unsure)
             continue
-        yield Step(rule, Turn.TOO_LATE if is_decided else Turn.DECIDES, decision.effect, parts)
+        yield Step(rule, Turn.TOO_LATE if is_decided else Turn.DECIDES, decision.effect, parts, is_unsure)
         is_decided = True
 
 

@@ -113,16 +113,15 @@ def _becomes(step: Step) -> str:
             return f"comes too late, would decide: {_effect(step)}"
         case Turn.NOT_ASKED:
             return "is not asked: what keeps the session is left to rules that name methods"
-        case Turn.PASSES_ON if any(part.fits is False for part in step.parts):
-            return "does not apply"
-        case Turn.PASSES_ON:
+        case Turn.PASSES_ON if step.is_unsure:
             return "does not apply, because nobody can tell whether it does and it lets pass"
+        case Turn.PASSES_ON:
+            return "does not apply"
 
 
 def _effect(step: Step) -> str:
     effect = step.effect.value if step.effect else ""
-    is_unsure = any(part.fits is None for part in step.parts)
-    return f"{effect}, because nobody can tell whether it applies" if is_unsure else effect
+    return f"{effect}, because nobody can tell whether it applies" if step.is_unsure else effect
 
 
 def _report(policy: Policy, explained: Explanation) -> dict[str, Any]:
@@ -148,6 +147,7 @@ def _step(step: Step) -> dict[str, Any]:
         "line": step.rule.line,
         "turn": step.turn.value,
         "effect": step.effect.value if step.effect else None,
+        "is_unsure": step.is_unsure,
         "match": [_part(part) for part in step.parts],
     }
 
