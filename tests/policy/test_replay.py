@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from aegis_mcp.audit.record import Asked, Client, Recordkeeper
 from aegis_mcp.audit.redaction import RedactionKey, redact, scrub
+from aegis_mcp.cli.policy.replay import MAX_UNKNOWN
 from aegis_mcp.decision import Decision, Effect, Request
 from aegis_mcp.policy import loader
 from aegis_mcp.policy.evaluation import decide
@@ -262,3 +263,35 @@ def test_what_an_entry_says_moves_no_cursor(tmp_path: Path) -> None:
     done = _command(tmp_path, str(log))
     assert "\x1b" not in done.stdout
     assert "push\\x1b[2J" in done.stdout
+
+
+def test_a_log_may_come_through_a_pipe(tmp_path: Path) -> None:
+    log = _log(tmp_path / "audit.log", _call("push"), _call("push"))
+    policy = tmp_path / "new.yaml"
+    policy.write_text("version: 1\ndefaults: {write: allow}", encoding="utf-8")
+    done = run(tmp_path, "policy", "replay", "--policy", str(policy), "-", stdin=log.read_bytes())
+    assert (done.status, done.stdout) == (0, f"2 requests by {policy}: 2 the same\n")
+
+
+def test_of_many_that_nobody_can_tell_the_first_are_named_and_all_are_counted(tmp_path: Path) -> None:
+    log = _log(tmp_path / "audit.log", *[_call("push", token=TOKEN) for _ in range(MAX_UNKNOWN + 7)])
+    *named, more, account = _command(tmp_path, str(log)).stdout.splitlines()
+    assert (len(named), more) == (MAX_UNKNOWN, "cannot tell      and 7 more")
+    assert account.endswith(f"0 the same, {MAX_UNKNOWN + 7} cannot be told")
+    answer = _command(tmp_path, str(log), "--format", "json").json
+    assert (answer["unknown"]["count"], len(answer["unknown"]["first"])) == (MAX_UNKNOWN + 7, MAX_UNKNOWN)
+    assert (answer["changes"], answer["exit_code"]) == ([], 1)
+
+
+@pytest.mark.parametrize("change", [{"decision": "perhaps"}, {"access": None}, {"rule": 3}, {"access_from": "x"}])
+def test_an_entry_that_says_too_little_is_counted_and_no_success(tmp_path: Path, change: dict[str, Any]) -> None:
+    log = LogBuilder()
+    log.open_log()
+    event = {"server": "s", "method": "ping", "decision": "allow", "access": "read", "access_from": "default"}
+    event |= {"rule": "a", "phase": "intent"}
+    log.add("tool_invocation", event | {"arguments": dict[str, Any]()}, trace_of(1))
+    log.add("tool_invocation", event | change, trace_of(2))
+    done = _command(tmp_path, str(write(tmp_path / "audit.log", log.lines)))
+    first, second = done.stdout.splitlines()
+    assert (done.status, second) == (1, "1 entry of requests cannot be understood")
+    assert first.startswith("1 request by")

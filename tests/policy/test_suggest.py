@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from aegis_mcp.policy.evaluation import decide
 from aegis_mcp.suggestion import Server, Tool, offered, suggest
 from aegis_mcp.upstream.offer import Offer
 from support.commands import Done, run
+from support.host import GATEWAY, environment
 from support.journals import SESSION
 from support.logs import LogBuilder, trace_of, write
-from support.processes import is_alive
+from support.processes import is_alive, wait_until
 
 OFFERING = Path(__file__).parents[1] / "support" / "offering.py"
 
@@ -278,3 +281,16 @@ def test_the_server_gets_only_what_it_is_given_of_the_environment(tmp_path: Path
     done = run(tmp_path, "policy", "suggest", "--env", "SHOWN", "--", sys.executable, "-c", script, extra=extra)
     assert done.stderr.startswith("yesnone")
     assert os.environ.get("HIDDEN") is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_server_never_outlives_the_command_that_asks_it(tmp_path: Path, number: signal.Signals) -> None:
+    server = ("sh", "-c", "trap '' TERM; sleep 600 & echo $$ $! >&2; wait; sleep 600")
+    command = (*GATEWAY, "policy", "suggest", "--", *server)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(tmp_path)) as process:
+        assert process.stderr
+        started = [int(pid) for pid in process.stderr.readline().split()]
+        process.send_signal(number)
+        process.wait(20)
+    wait_until(lambda: not any(map(is_alive, started)))
+    assert len(started) == 2
