@@ -258,6 +258,12 @@ def test_no_log_at_all_is_no_success(tmp_path: Path, content: bytes | None) -> N
     assert _command(tmp_path, str(log), "--format", "json").json["error"].startswith("there is nothing to replay")
 
 
+def test_a_log_without_a_request_proves_nothing(tmp_path: Path) -> None:
+    done = _command(tmp_path, str(_log(tmp_path / "audit.log")))
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr == "aegis-mcp: there is nothing to replay: the log holds no request\n"
+
+
 def test_what_an_entry_says_moves_no_cursor(tmp_path: Path) -> None:
     log = _log(tmp_path / "audit.log", _call("push\x1b[2J"))
     done = _command(tmp_path, str(log))

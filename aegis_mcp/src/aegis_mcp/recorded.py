@@ -55,11 +55,6 @@ class RecordedLog:
         return sum(segment.size for segment in self._segments)
 
     @property
-    def is_empty(self) -> bool:
-        """Tell whether no line was read."""
-        return self._reading.total == 0
-
-    @property
     def damage(self) -> Sequence[str]:
         """Return what was found that is no intact entry, each with its place."""
         return [

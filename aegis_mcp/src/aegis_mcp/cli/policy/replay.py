@@ -50,8 +50,8 @@ def replay(logs: tuple[str, ...], policy: Path | None, form: str) -> None:
         show = _Json() if form == "json" else _Text()
         for replayed in account.replayed():
             show.add(replayed)
-        if log.is_empty:
-            raise ConfigError(f"there is nothing to replay: {'; '.join(log.damage)}")
+        if not account.requests and not log.unusable:
+            raise ConfigError(f"there is nothing to replay: {'; '.join(log.damage) or 'the log holds no request'}")
     show.finish(account)
     sys.exit(account.status)
 
