@@ -62,6 +62,11 @@ def _hits(pattern: re.Pattern[str]) -> dict[str, str]:
     return {name: hit[0] for name, text in _texts().items() if (hit := pattern.search(text))}
 
 
+def _hosts(text: str) -> set[str]:
+    """Return the hosts of all addresses in a text, in one spelling each."""
+    return {host.lower().rstrip(".") for host in _HOST.findall(text) if host}
+
+
 def _needs(project: str) -> list[Requirement]:
     """Return everything that a distribution may pull in: to run, to build, and by option."""
     loaded = tomllib.loads((ROOT / project).read_text(encoding="utf-8"))
@@ -80,7 +85,7 @@ def test_no_configuration_of_a_package_client_is_tracked() -> None:
 
 
 def test_no_file_names_a_host_that_is_not_known() -> None:
-    named = {name: {host for host in _HOST.findall(text) if host} - HOSTS for name, text in _texts().items()}
+    named = {name: _hosts(text) - HOSTS for name, text in _texts().items()}
     assert {name: hosts for name, hosts in named.items() if hosts} == {}
 
 
