@@ -22,7 +22,7 @@ LAYERS: Final = {
         ("canonical", "expand", "checks/findings"),
         ("entry",),
         ("chain",),
-        ("segment", "query", "row", "shape", "checks/pairing", "checks/run"),
+        ("mark", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
         ("archive", "follow", "checks/damage", "checks/overlap", "checks/skim"),
         ("reading", "checks/join", "checks/order", "checks/scan"),
         ("answer", "verify"),
@@ -74,7 +74,7 @@ LAYERS: Final = {
 SIBLINGS: Final = ("policy", "audit", "pins", "upstream")
 
 # What the gateway knows of the auditor is the format of the log and how text is made safe to show, never how it judges.
-FORMAT: Final = ("canonical", "chain", "entry", "errors", "escape")
+FORMAT: Final = ("canonical", "chain", "entry", "errors", "escape", "mark")
 # One module reads logs back, to decide anew on what they hold: it finds segments, plain or compressed, and takes intact
 # entries as the auditor's own commands do, so that there is one way to read a log. It asks for no verdict.
 READERS: Final = {"recorded": ("archive", "reading")}

@@ -17,10 +17,11 @@ from typing import Final
 from aegis_audit import canonical, chain
 from aegis_audit.chain import GENESIS, Head
 from aegis_audit.entry import MAX_LINE, Draft
+from aegis_audit.mark import Mark
 from aegis_mcp import __version__
 from aegis_mcp.audit import survey
 from aegis_mcp.audit.clock import Clock
-from aegis_mcp.audit.storage import RING_SIZE, Mark, Storage, explain
+from aegis_mcp.audit.storage import RING_SIZE, Storage, explain
 from aegis_mcp.errors import AuditUnavailable
 
 _REPLAY_NANOSECONDS: Final = 60_000_000_000

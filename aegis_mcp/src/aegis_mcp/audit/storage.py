@@ -13,17 +13,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import struct
 import sys
 import time
-import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from aegis_audit.chain import Head
+from aegis_audit.mark import SLOT_SIZE, SLOTS_SIZE, Mark, newest
 from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.lock import try_lock, unlock
 
@@ -33,10 +31,6 @@ RING_SIZE: Final = 8 * 1024 * 1024
 MOST_READ: Final = 64 * 1024 * 1024
 """Bytes of the log that are read at once at the most."""
 
-_SLOT: Final = struct.Struct("<4sQq32sQQQ200s")
-_MAGIC: Final = b"AEH1"
-_SLOT_SIZE: Final = 512
-_CHECKSUM: Final = struct.Struct("<I")
 _FLAGS: Final = os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _FIRST_PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.02
@@ -44,49 +38,6 @@ _LONGEST_PAUSE: Final = 0.02
 
 class LogLocked(AuditUnavailable):
     """Another process holds the lock of the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What the sidecar knows of the log.
-
-    `head` is the last entry; `inode` and `offset` say in which file it stands and where it ends; `ring` counts the
-    bytes ever written to the tail; `generation` counts the marks; `origin` names the log, in at most 200 bytes.
-    """
-
-    head: Head
-    inode: int
-    offset: int
-    ring: int
-    generation: int
-    origin: str
-
-    def encode(self) -> bytes:
-        """Return one slot."""
-        seq, entry_hash = self.head.seq, bytes.fromhex(self.head.entry_hash)
-        fields = (
-            _MAGIC,
-            self.generation,
-            seq,
-            entry_hash,
-            self.inode,
-            self.offset,
-            self.ring,
-            self.origin.encode("ascii"),
-        )
-        body = _SLOT.pack(*fields)
-        return (body + _CHECKSUM.pack(zlib.crc32(body))).ljust(_SLOT_SIZE, b"\0")
-
-    @classmethod
-    def decode(cls, slot: bytes) -> Mark | None:
-        """Return what a slot says, None for one that is torn or was never written."""
-        body, checksum = slot[: _SLOT.size], slot[_SLOT.size : _SLOT.size + _CHECKSUM.size]
-        if len(checksum) < _CHECKSUM.size or _CHECKSUM.unpack(checksum)[0] != zlib.crc32(body):
-            return None
-        magic, generation, seq, entry_hash, inode, offset, ring, origin = _SLOT.unpack(body)
-        if magic != _MAGIC:
-            return None
-        return cls(Head(seq, entry_hash.hex()), inode, offset, ring, generation, origin.rstrip(b"\0").decode("ascii"))
 
 
 class Storage:
@@ -135,21 +86,18 @@ class Storage:
 
     def mark(self) -> Mark | None:
         """Return the newest mark that is whole, None if there is none."""
-        slots = _read_at(self._open_head(), 2 * _SLOT_SIZE, 0).ljust(2 * _SLOT_SIZE, b"\0")
+        slots = _read_at(self._open_head(), SLOTS_SIZE, 0).ljust(SLOTS_SIZE, b"\0")
         # Nearly always this process has written last, and knows what it has written.
         if slots != self._slots:
-            marks = [Mark.decode(slots[at : at + _SLOT_SIZE]) for at in (0, _SLOT_SIZE)]
-            newest = max((mark for mark in marks if mark), key=lambda mark: mark.generation, default=None)
-            self._slots, self._mark = slots, newest
+            self._slots, self._mark = slots, newest(slots)
         return self._mark
 
     def store(self, mark: Mark) -> Mark:
         """Write a mark over the older of the two, and return it with its number."""
         mark = Mark(mark.head, mark.inode, mark.offset, mark.ring, mark.generation + 1, mark.origin)
-        slot = mark.encode()
-        at = mark.generation % 2 * _SLOT_SIZE
+        slot, at = mark.encode(), mark.place
         _write_at(self._open_head(), slot, at)
-        self._slots = self._slots[:at] + slot + self._slots[at + _SLOT_SIZE :]
+        self._slots = self._slots[:at] + slot + self._slots[at + SLOT_SIZE :]
         self._mark = mark
         return mark
 
