@@ -22,6 +22,7 @@ PROJECTS: Final = ("aegis_audit/pyproject.toml", "aegis_mcp/pyproject.toml")
 HOSTS: Final = {
     "example.org",
     "evil.example",
+    "json-schema.org",
     "keepachangelog.com",
     "semver.org",
     "www.apache.org",
