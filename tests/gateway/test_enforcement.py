@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aegis_mcp.audit import redaction
 from aegis_mcp.audit.journal import Journal
-from aegis_mcp.audit.record import Recordkeeper
+from aegis_mcp.audit.record import Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.audit.redaction import RedactionKey
 from aegis_mcp.enforcement import Enforcement
@@ -105,3 +105,37 @@ def test_whatever_two_peers_send_is_judged_recorded_and_answered_once(turns: lis
             line for _, sent in turns for line in sent
         }
         assert all(call["params"]["name"].startswith("r") or call["params"]["name"] == "w" for call in calls)
+
+
+def test_another_policy_decides_from_the_next_frame_on_and_is_named_in_the_log(tmp_path: Path) -> None:
+    other = loader.load(b"version: 1\ndefaults: {write: allow}\naudit: {durability: flush}\n", "other.yaml")
+
+    async def play(peers: _Peers) -> list[bool]:
+        call = {"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "x"}}
+        await peers.gate.host_sent([_line(call | {"id": 1})])
+        adopted = [peers.gate.adopt(other), peers.gate.adopt(other)]
+        await peers.gate.host_sent([_line(call | {"id": 2})])
+        return adopted
+
+    peers = _Peers(tmp_path)
+    assert asyncio.run(play(peers)) == [True, False]
+    assert [json.loads(line)["id"] for line in peers.upstream] == [2]
+    assert [event["policy_sha256"] for event in peers.intents()] == [other.sha256]
+
+
+def test_a_new_run_of_the_upstream_gets_what_the_host_asks_from_then_on(tmp_path: Path) -> None:
+    again: list[bytes] = []
+
+    async def play(peers: _Peers) -> None:
+        ping = {"jsonrpc": "2.0", "method": "ping"}
+        await peers.gate.upstream_ended("exited with status 3", Status.UPSTREAM_LOST)
+        await peers.gate.host_sent([_line(ping | {"id": 1})])
+        peers.gate.upstream_started(again.append)
+        await peers.gate.host_sent([_line(ping | {"id": 2})])
+
+    peers = _Peers(tmp_path)
+    asyncio.run(play(peers))
+    assert [json.loads(line)["error"]["message"] for line in peers.host] == [
+        "Denied by 'protocol': the upstream 's' exited with status 3"
+    ]
+    assert (peers.upstream, [json.loads(line)["id"] for line in again]) == ([], [2])

@@ -60,6 +60,26 @@ class Enforcement:
         self._from_host = Lane(forward=to_upstream, answer=to_host)
         self._from_upstream = Lane(forward=to_host, answer=to_upstream)
 
+    @property
+    def policy(self) -> Policy:
+        """Return the policy that decides now."""
+        return self._policy
+
+    def adopt(self, policy: Policy) -> bool:
+        """Let another policy decide from the next frame on; tell whether the host's lists may have changed.
+
+        What is in flight stays so: it was decided on when it was asked.
+        """
+        before, self._policy = self._policy, policy
+        self._keeper.policy_sha256 = policy.sha256
+        return policy.sha256 != before.sha256
+
+    def upstream_started(self, to_upstream: Callable[[bytes], None]) -> None:
+        """Go on with a new run of the upstream, which knows nothing of the one before."""
+        self._gone = None
+        self._catalog = Catalog()
+        self._from_host.forward = self._from_upstream.answer = to_upstream
+
     async def host_sent(self, lines: Sequence[bytes]) -> None:
         """Take frames from the host through the gate, in order."""
         await self._pass([self._judge(line, self._from_host, self._from_upstream) for line in lines if line.strip()])

@@ -79,7 +79,8 @@ class Answer:
 class Recordkeeper:
     """Makes the drafts of one session's entries.
 
-    `redact` takes and returns a JSON value, `scrub` takes and returns text.
+    `redact` takes and returns a JSON value, `scrub` takes and returns text. `policy_sha256` is that of the policy which
+    decides now.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Recordkeeper:
         scrub: Callable[[str], str],
     ) -> None:
         self.session_id = os.urandom(16).hex()
-        self._policy_sha256 = policy_sha256
+        self.policy_sha256 = policy_sha256
         self._redact = redact
         self._scrub = lru_cache(maxsize=1024)(scrub)  # the same few names come again and again
         self._violations = Throttle(burst=20, per_second=1, clock=time.monotonic_ns)
@@ -143,7 +144,7 @@ class Recordkeeper:
             "arguments": self._redact(asked.request.arguments),
             "client": {"name": self._text(asked.client.name), "version": self._text(asked.client.version)},
             "decision": decision.effect.value,
-            "policy_sha256": self._policy_sha256,
+            "policy_sha256": self.policy_sha256,
             "rule": decision.rule,
         }
         if asked.tool_sha256 is not None:
