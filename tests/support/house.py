@@ -33,7 +33,7 @@ LAYERS: Final = {
         ("__main__",),
     ),
     "aegis_mcp": (
-        ("errors", "decision", "lock", "method", "settings", "stdio", "throttle"),
+        ("errors", "decision", "lock", "method", "settings", "stdio", "throttle", "upstream/link"),
         ("frame", "recorded", "policy/model", "audit/clock", "audit/credential", "audit/survey"),
         (
             "wire",

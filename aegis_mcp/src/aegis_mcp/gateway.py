@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,8 +14,7 @@ from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.errors import AuditUnavailable, UpstreamUnavailable
 from aegis_mcp.policy.model import Policy
-from aegis_mcp.upstream.guardian import Guardian
-from aegis_mcp.upstream.process import UpstreamProcess
+from aegis_mcp.upstream.link import Link, Start
 
 _SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGHUP")
 _FLUSH_SECONDS: Final = 0.2
@@ -24,20 +22,20 @@ _FLUSH_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The upstream to serve: its name in policy and log, its command, and its whole environment."""
+    """The upstream to serve: its name in policy and log, how it is started, and what the log says of that.
+
+    `address` is the program of a command, or a URL: nothing that may hold a secret.
+    """
 
     name: str
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
+    start: Start
+    address: str
 
 
 class Gateway:
     """One host, one gate, one upstream."""
 
-    def __init__(
-        self, served: Served, policy: Policy, keeper: Recordkeeper, recorder: Recorder, guardian: Guardian
-    ) -> None:
-        self._guardian = guardian
+    def __init__(self, served: Served, policy: Policy, keeper: Recordkeeper, recorder: Recorder) -> None:
         self._served = served
         self._policy = policy
         self._keeper = keeper
@@ -78,17 +76,16 @@ class Gateway:
             self._failure = task.exception()
             self._stop.set()
 
-    async def _start_upstream(self) -> UpstreamProcess:
+    async def _start_upstream(self) -> Link:
         try:
-            upstream = await UpstreamProcess.start(self._served.command, self._served.environment, self._guardian)
+            upstream = await self._served.start()
         except UpstreamUnavailable as exc:
             await self._note(EventKind.UPSTREAM_LOST, server=self._served.name, reason=str(exc))
             raise
-        # Of the command only the program: arguments may hold secrets.
-        await self._note(EventKind.UPSTREAM_STARTED, server=self._served.name, command=self._served.command[0])
+        await self._note(EventKind.UPSTREAM_STARTED, server=self._served.name, command=self._served.address)
         return upstream
 
-    async def _watch(self, upstream: UpstreamProcess, outward: asyncio.Task[None]) -> None:
+    async def _watch(self, upstream: Link, outward: asyncio.Task[None]) -> None:
         """When the upstream ends by itself, answer what waits and refuse what comes."""
         why = await upstream.ended()
         await outward
@@ -96,7 +93,7 @@ class Gateway:
         await self._note(EventKind.UPSTREAM_LOST, server=self._served.name, reason=why)
         _say(f"the upstream {self._served.name!r} {why}; its calls are refused until the host starts aegis-mcp again")
 
-    async def _end(self, upstream: UpstreamProcess, inward: asyncio.Task[None], *tasks: asyncio.Task[None]) -> None:
+    async def _end(self, upstream: Link, inward: asyncio.Task[None], *tasks: asyncio.Task[None]) -> None:
         """Stop the upstream while what it still answers is recorded and passed on, then close the log."""
         outward, watch = tasks
         watch.cancel()

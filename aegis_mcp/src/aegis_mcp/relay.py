@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from aegis_mcp.wire import Inbox, Outbox
+from aegis_mcp.upstream.link import Sink, Source
 
 
-async def pump(inbox: Inbox, gate: Callable[[Sequence[bytes]], Awaitable[None]], *ends: Outbox) -> None:
+async def pump(inbox: Source, gate: Callable[[Sequence[bytes]], Awaitable[None]], *ends: Sink) -> None:
     """Take lines through the gate until the inbox ends; wait for room at each end that the gate sends to."""
     while lines := await inbox.batch():
         await gate(lines)

@@ -20,6 +20,7 @@ from aegis_mcp.policy import loader
 from aegis_mcp.policy.model import Policy
 from aegis_mcp.upstream import environment
 from aegis_mcp.upstream.guardian import Guardian
+from aegis_mcp.upstream.process import UpstreamProcess
 
 Wire = tuple[int, int]
 
@@ -37,10 +38,9 @@ def serve_command(
         ConfigError: the policy, the log's place or the environment cannot be used.
         UpstreamUnavailable: the command cannot be run.
     """
-    name, command = served
     policy = loader.chosen(policy_file)
-    named = policy.upstream(name).env
-    _serve(wire, policy, Served(name, command, environment.build(os.environ, named, passed)), audit_log)
+    with Guardian.start() as guardian:
+        _serve(wire, policy, _process(guardian, policy, served, passed), audit_log)
 
 
 def serve_policy(
@@ -53,9 +53,19 @@ def serve_policy(
         UpstreamUnavailable: the upstream cannot be run.
     """
     policy = loader.chosen(policy_file)
-    name, command = _choose(policy, chosen) or ("workspace", _workspace_command(workspace))
-    named = policy.upstream(name).env
-    _serve(wire, policy, Served(name, command, environment.build(os.environ, named)), audit_log)
+    served = _choose(policy, chosen) or ("workspace", _workspace_command(workspace))
+    with Guardian.start() as guardian:
+        _serve(wire, policy, _process(guardian, policy, served), audit_log)
+
+
+def _process(
+    guardian: Guardian, policy: Policy, served: tuple[str, tuple[str, ...]], passed: tuple[str, ...] = ()
+) -> Served:
+    """Return an upstream that is a process; its environment is settled here, before anything starts."""
+    name, command = served
+    seen = environment.build(os.environ, policy.upstream(name).env, passed)
+    # Of the command only the program is said: arguments may hold secrets.
+    return Served(name, partial(UpstreamProcess.start, command, seen, guardian), command[0])
 
 
 def _choose(policy: Policy, chosen: str | None) -> tuple[str, tuple[str, ...]] | None:
@@ -73,16 +83,14 @@ def _workspace_command(workspace: Path | None) -> tuple[str, ...]:
 
 
 def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -> None:
-    guardian = Guardian.start()
     key = redaction.RedactionKey.load_or_create(settings.default_redaction_key())
     redact = partial(redaction.redact, mode=policy.audit.arguments, key=key)
     keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
     journal = Journal(path, keeper.session_id)
-    gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit), guardian)
+    gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(gateway.run(*wire))
-    guardian.dismiss()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -10,7 +10,8 @@ import contextlib
 import os
 import signal
 import sys
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 _IGNORED: Final = ("SIGTERM", "SIGINT", "SIGHUP", "SIGPIPE")
 _LINE: Final = 32
@@ -39,6 +40,14 @@ class Guardian:
                 os._exit(0)
         os.close(read_end)
         return cls(write_end, pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.dismiss()
 
     def guard(self, group: int) -> None:
         """End this process group if the gateway is killed."""

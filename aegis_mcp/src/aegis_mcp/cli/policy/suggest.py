@@ -74,9 +74,8 @@ def _known(
         if not proposal.has_name(server):
             raise ConfigError(f"{name!r} is no name of an upstream: a-z, 0-9, - and _, at most 32")
         env = environment.build(os.environ, {}, passed)
-        guardian = Guardian.start()
-        offered = asyncio.run(offer.ask(command, env, guardian, timeout))
-        guardian.dismiss()
+        with Guardian.start() as guardian:
+            offered = asyncio.run(offer.ask(command, env, guardian, timeout))
         return [suggestion.offered(server.name, offered)], f"what the server {server.name!r} offers"
     log = RecordedLog(logs)
     servers = suggestion.seen(log.requests(), name)
