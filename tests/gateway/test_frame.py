@@ -65,3 +65,45 @@ def test_every_argument_that_json_can_hold_passes(value: object) -> None:
     except UnicodeEncodeError:
         return
     assert frame.parse(line).params["arguments"] == {"v": value}
+
+
+SCALARS = st.sampled_from(
+    (
+        *("null", "true", "NaN", "-Infinity", '"NaN"', "0", "-0", "-0.0", "1.0", "1e5", "1E5", "1e16", "0.1", "1e400"),
+        *("9007199254740993", "18446744073709551615", "18446744073709551616", "-9223372036854775809", "01", "+1", "1."),
+        *(
+            '""',
+            '"\\u0041"',
+            '"\\ud83d\\ude00"',
+            '"\\ud83d"',
+            '"\\\\ud83d"',
+            '"\\/"',
+            '"\\u001f"',
+            '"\\u001F"',
+            '"\x7f"',
+            '"\u2028"',
+        ),
+    )
+)
+KEYS = st.sampled_from(('"a"', '"b"', '"\\u0061"', '"id"', '"\u00e9"', '"e\u0301"', '""'))
+WRITTEN = st.recursive(
+    SCALARS | st.floats().map(json.dumps) | st.integers().map(str) | st.text().map(json.dumps),
+    lambda inner: (
+        st.lists(inner).map(lambda items: f"[{','.join(items)}]")
+        | st.lists(st.tuples(KEYS, inner)).map(lambda pairs: "{" + ",".join(map(":".join, pairs)) + "}")
+    ),
+)
+
+
+@given(st.lists(st.tuples(KEYS, WRITTEN)))
+def test_a_frame_without_white_space_is_read_as_the_same_frame_with_some(pairs: list[tuple[str, str]]) -> None:
+    line = ("{" + ",".join(map(":".join, pairs)) + "}").encode()
+    assert reading(line) == reading(line + b" ")
+
+
+def reading(line: bytes) -> str:
+    """Return what is read in a form that tells 1 from 1.0 and from True, or that the line is refused."""
+    try:
+        return repr(frame.load(line))
+    except MalformedFrame as exc:
+        return exc.reason
