@@ -28,6 +28,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 sys.path.insert(0, str(Path(__file__).parents[1]))  # started as a script, it has no other way to its neighbours
 
 from support import everything_answers as answers
+from support import everything_tasks as tasks
 from support.everything_answers import Json
 
 Context = ServerRequestContext[Any, Any]
@@ -169,7 +170,25 @@ async def _ask_what_is_declared(ctx: Context, _: Json) -> Json:
     return _needs("declared", **{name: requests[name] for name in requests.keys() & _capabilities(ctx).keys()})
 
 
+async def _greet(_: Context, arguments: Json) -> Json:
+    return _said(f"Hello, {arguments.get('name')}!")
+
+
+async def _make_task(ctx: Context, arguments: Json) -> Json:
+    return tasks.call(ctx, (ctx.params or {})["name"], arguments)
+
+
+async def _ask_then_make_task(ctx: Context, _: Json) -> Json:
+    answer = _inputs(ctx).get("user_name")
+    if answer is None:
+        return _needs(user_name=answers.elicitation("What is your name?", answers.NAME))
+    return tasks.completed(f"Hello, {answer['content']['name']}!")
+
+
 _TOOLS: Final[dict[str, Tool]] = {
+    "greet": _greet,
+    **dict.fromkeys(tasks.TOOLS, _make_task),
+    "test_tool_with_task": _ask_then_make_task,
     "test_tool_with_logging": _log,
     "test_logging_tool": _log,
     "test_tool_with_progress": _progress,
@@ -270,6 +289,9 @@ _HANDLERS: Final[dict[str, tuple[type[types.RequestParams], Handler]]] = {
     "prompts/get": (types.GetPromptRequestParams, _get_prompt),
     "completion/complete": (types.CompleteRequestParams, _complete),
     "logging/setLevel": (types.SetLevelRequestParams, _accept),
+    "tasks/get": (tasks.TaskParams, tasks.get),
+    "tasks/update": (tasks.TaskParams, tasks.update),
+    "tasks/cancel": (tasks.TaskParams, tasks.cancel),
 }
 
 
@@ -291,6 +313,7 @@ def _server() -> Server:
         cache_hints=dict.fromkeys(_CACHED, CacheHint(ttl_ms=1000, scope="public")),
         on_subscriptions_listen=ListenHandler(_bus),
     )
+    server.extensions[tasks.EXTENSION] = {}
     server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=_NAME))
     for method, (params, handler) in _HANDLERS.items():
         server.add_request_handler(method, params, _typed(handler))
