@@ -41,11 +41,13 @@ def test_no_line_of_the_corpus_reaches_the_upstream(answered: tuple[Stage, list[
     assert methods == ["initialize", "notifications/initialized", "tools/call"]
 
 
-def test_each_line_is_answered_with_a_parse_error(answered: tuple[Stage, list[bytes]]) -> None:
+def test_each_line_is_answered_under_the_id_of_its_request_where_that_is_legible(
+    answered: tuple[Stage, list[bytes]],
+) -> None:
     _, lines = answered
     errors = [message for line in lines if "error" in (message := json.loads(line))]
     assert len(errors) == len(LINES)
-    assert {(error["id"], error["error"]["code"]) for error in errors} == {(None, -32700)}
+    assert {(error["id"], error["error"]["code"]) for error in errors} == {(None, -32700), (1, -32600)}
 
 
 def test_violations_are_recorded_at_a_bounded_rate_and_the_rest_is_counted(answered: tuple[Stage, list[bytes]]) -> None:

@@ -123,7 +123,9 @@ class Enforcement:
         try:
             frame = frames.parse(line)
         except MalformedFrame as exc:
-            answer = frames.error(None, frames.PARSE_ERROR, str(exc)) if lane is self._from_host else None
+            # What an upstream prints is answered only where it is certainly a request: it may be no message at all.
+            is_asked = lane is self._from_host or exc.request_id is not None
+            answer = frames.rejection(exc) if is_asked else None
             return Passage(lane, self._violation(line, exc.reason, lane), answer=answer)
         match frame.kind:
             case FrameKind.REQUEST:

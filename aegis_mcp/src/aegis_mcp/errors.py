@@ -43,10 +43,14 @@ class PolicyError(ConfigError):
 
 
 class MalformedFrame(GatewayError):
-    """Bytes that are not one JSON-RPC message; `reason` names the rule and never quotes the bytes."""
+    """Bytes that are not one JSON-RPC message; `reason` names the rule and never quotes the bytes.
 
-    def __init__(self, reason: str) -> None:
+    `request_id` is the id of what is a request in spite of what is wrong with it, for its sender waits for an answer.
+    """
+
+    def __init__(self, reason: str, request_id: str | int | None = None) -> None:
         self.reason = reason
+        self.request_id = request_id
         super().__init__(reason)
 
 

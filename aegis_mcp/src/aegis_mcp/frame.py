@@ -86,7 +86,11 @@ def parse(line: bytes) -> Frame:
     # Text-mode readers end a line at CR: the middle of this frame would be a frame of its own to them.
     if b"\r" in raw:
         raise MalformedFrame("a carriage return inside the frame")
-    return _shape(raw, load(raw))
+    message = load(raw)
+    try:
+        return _shape(raw, message)
+    except MalformedFrame as exc:
+        raise MalformedFrame(exc.reason, _legible_id(message)) from exc
 
 
 def load(raw: bytes) -> dict[str, Any]:
@@ -175,10 +179,18 @@ def _call(raw: bytes, message: dict[str, Any]) -> Frame:
 def _refuse_unnamed(method: str, params: dict[str, Any]) -> None:
     # What is judged by its name must have one, or a lenient upstream would find a name where policy saw none.
     name = _NAMED_BY.get(method)
-    if name and type(params.get(name)) is not str:
+    is_needed = name in params or method not in _REMOVED
+    if name and is_needed and type(params.get(name)) is not str:
         raise MalformedFrame(f"{method} without a {name}")
     if method == "tools/call" and type(params.get("arguments", _NO_PARAMS)) not in {dict, type(None)}:
         raise MalformedFrame("the arguments are not an object")
+
+
+def _legible_id(message: dict[str, Any]) -> FrameId | None:
+    """Return the id of what can only be a request, None where nobody can tell which answer is waited for."""
+    value = message.get("id")
+    is_request = "method" in message and "result" not in message and "error" not in message
+    return value if is_request and type(value) in {str, int} else None
 
 
 def _id(message: dict[str, Any]) -> FrameId:
@@ -244,6 +256,8 @@ _NAMED_BY: Final = {
     "resources/subscribe": "uri",
     "resources/unsubscribe": "uri",
 }
+# Of revision 2026-07-28: who is asked for one of these says so, with whatever params (MCP, changelog).
+_REMOVED: Final = frozenset({"resources/subscribe", "resources/unsubscribe"})
 _MEMBERS: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _PARAMS: Final = frozenset({"name", "uri", "arguments", "cursor", "_meta", "ref", "argument"})
 
@@ -251,6 +265,15 @@ _PARAMS: Final = frozenset({"name", "uri", "arguments", "cursor", "_meta", "ref"
 def error(request_id: FrameId | None, code: int, message: str) -> bytes:
     """Return an error response, LF excluded; `request_id` is None where the request could not be read."""
     return _dump({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})
+
+
+def rejection(malformed: MalformedFrame) -> bytes:
+    """Return the answer to a line that is no frame, under the id that was asked with where that is certain.
+
+    JSON-RPC 2.0 §5: the id is null where it could not be told.
+    """
+    code = PARSE_ERROR if malformed.request_id is None else INVALID_REQUEST
+    return error(malformed.request_id, code, malformed.reason)
 
 
 def tool_error(request_id: FrameId | None, text: str, *, is_modern: bool) -> bytes:
