@@ -1,12 +1,15 @@
 # Needs python3 (3.11 or newer) and make, nothing else. Everything is installed into .venv and .cache.
 
 PYTHON ?= python3
-BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
 # Named after the interpreter: another one means another environment.
 SETUP := .venv/.setup-$(notdir $(PYTHON))
 NODE := .cache/node/.setup
+SERVERS := $(patsubst tests/servers/%.lock,.cache/%/.setup,$(wildcard tests/servers/*.lock))
 CHECKS := check-format check-rules check-types check-layers
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python $(INSTALL)
 # A lock for every platform and every supported Python, without the address of an index.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
   --no-emit-package aegis-mcp-audit
@@ -17,7 +20,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 help: ## Say what can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(SETUP) $(NODE) ## Install everything into .venv and .cache.
+setup: $(SETUP) $(NODE) $(SERVERS) ## Install everything into .venv and .cache.
 
 demo: $(SETUP) ## Show a real gateway at work, and its log.
 	@$(BIN)/aegis-mcp demo
@@ -47,9 +50,10 @@ bench: $(SETUP) ## Measure the gateway and the verifier.
 	@$(BIN)/python scripts/bench_gateway.py
 	@$(BIN)/python scripts/bench_verify.py
 
-lock: ## Resolve both locks anew; needs uv.
+lock: ## Resolve all locks anew; needs uv.
 	$(COMPILE) -o requirements.lock aegis_audit/pyproject.toml aegis_mcp/pyproject.toml
 	$(COMPILE) -o requirements-dev.lock -c requirements.lock requirements-dev.in aegis_audit/pyproject.toml aegis_mcp/pyproject.toml
+	$(foreach input,$(wildcard tests/servers/*.in),$(COMPILE) -o $(input:.in=.lock) $(input) &&) true
 
 clean: ## Remove what was installed.
 	rm -rf .venv .cache
@@ -62,9 +66,17 @@ $(SETUP): requirements-dev.lock aegis_audit/pyproject.toml aegis_mcp/pyproject.t
 	@$(PIP) --no-deps --no-build-isolation -e aegis_audit -e aegis_mcp
 	@touch $@
 
-# The published servers that tests drive. Without them those tests are skipped and say so; nothing else needs them.
+# The published servers and clients that tests drive. Without Node.js those tests are skipped and say so; nothing else needs
+# them. No script of a package runs: what needs a newer Node.js than the system's gets the one that npm has as a package.
 $(NODE): tests/node/package.json
 	@mkdir -p $(@D) && cp $< $(@D)/package.json
 	@if ! command -v npm >/dev/null; then echo "npm is missing: tests that need Node.js are skipped"; \
 	elif npm install --prefix $(@D) --silent --no-package-lock --no-audit --no-fund --ignore-scripts; then touch $@; \
 	else echo "npm could not install the servers: tests that need them are skipped"; fi
+
+# Each server has an environment of its own: what it depends on is not ours to choose.
+$(SERVERS): .cache/%/.setup: tests/servers/%.lock
+	@echo "setting up $(@D) (once)"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/$(SCRIPTS)/python $(INSTALL) --require-hashes -r $<
+	@touch $@

@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_INSTALLED = ROOT / ".cache" / "node"
-_SERVERS = _INSTALLED / "node_modules" / "@modelcontextprotocol"
+_CACHE = ROOT / ".cache"
+_INSTALLED = _CACHE / "node"
+_PACKAGES = _INSTALLED / "node_modules"
+_PYTHON_SERVERS = ("mcp-server-git", "mcp-server-time")
 
 
 def filesystem_server(*directories: Path) -> tuple[str, ...]:
     """Return the command of the official filesystem server for these directories."""
-    return (_node(), str(_SERVERS / "server-filesystem" / "dist" / "index.js"), *map(str, directories))
+    return (*_script("server-filesystem/dist/index.js"), *map(str, directories))
 
 
 def everything_server() -> tuple[str, ...]:
     """Return the command of the official server that has something of everything."""
-    return (_node(), str(_SERVERS / "server-everything" / "dist" / "index.js"))
+    return _script("server-everything/dist/index.js")
+
+
+def memory_server() -> tuple[str, ...]:
+    """Return the command of the official server that keeps a graph of knowledge, where MEMORY_FILE_PATH says."""
+    return _script("server-memory/dist/index.js")
+
+
+def git_server(repository: Path) -> tuple[str, ...]:
+    """Return the command of the official git server for a repository."""
+    return (_python_server("mcp-server-git"), "--repository", str(repository))
+
+
+def time_server() -> tuple[str, ...]:
+    """Return the command of the official time server."""
+    return (_python_server("mcp-server-time"), "--local-timezone", "UTC")
+
+
+def conformance_suite() -> tuple[str, ...]:
+    """Return the command of the official conformance suite."""
+    return _script("conformance/dist/index.js")
+
+
+def inspector() -> tuple[str, ...]:
+    """Return the command of the official Inspector, without a browser."""
+    return (*_script("inspector/clients/launcher/build/index.js"), "--cli")
 
 
 def program(name: str) -> str | None:
@@ -29,8 +57,11 @@ def missing(marker: str) -> str | None:
     """Say what a test with this marker lacks here, None if it can run."""
     match marker:
         case "node":
-            has_servers = shutil.which("node") and (_INSTALLED / ".setup").exists()
-            return None if has_servers else "needs Node.js and npm: install them and run `make setup`"
+            has_packages = (_INSTALLED / ".setup").exists()
+            return None if has_packages else "needs Node.js and npm: install them and run `make setup`"
+        case "servers":
+            has_servers = all((_CACHE / name / ".setup").exists() for name in _PYTHON_SERVERS)
+            return None if has_servers else "needs the published Python servers: run `make setup`"
         case "mount":
             return None if shutil.which("mount") and _may_mount() else "needs the right to mount a tmpfs"
         case _:
@@ -46,5 +77,15 @@ def _may_mount() -> bool:
     return bool(int(line.split()[1], 16) >> 21 & 1)
 
 
-def _node() -> str:
-    return shutil.which("node") or "node"
+def _script(path: str) -> tuple[str, str]:
+    """Return the command of a script of an official package.
+
+    Some ask for a newer Node.js than systems have; npm has that as a package, one for each platform.
+    """
+    brought = next(_PACKAGES.glob("node-*/bin/node*"), None)
+    return (str(brought or shutil.which("node")), str(_PACKAGES / "@modelcontextprotocol" / path))
+
+
+def _python_server(name: str) -> str:
+    folder = "Scripts" if sys.platform == "win32" else "bin"
+    return str(_CACHE / name / folder / name)
