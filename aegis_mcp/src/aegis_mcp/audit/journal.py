@@ -22,10 +22,14 @@ from aegis_mcp import __version__
 from aegis_mcp.audit import survey
 from aegis_mcp.audit.clock import Clock
 from aegis_mcp.audit.storage import RING_SIZE, Storage, explain
+from aegis_mcp.audit.survey import Beyond, Lost
 from aegis_mcp.errors import AuditUnavailable
 
 _REPLAY_NANOSECONDS: Final = 60_000_000_000
 """How long before a truncation a line may have been written and still be written again after it."""
+
+_SAMPLE: Final = 256
+"""Bytes before a mark that tell one place in a log from another: less than a line, and most of what is its own."""
 
 
 class Journal:
@@ -48,7 +52,7 @@ class Journal:
                 mark = self._write(self._settle(), drafts, is_synced=is_synced)
                 if self._storage.size(mark) < mark.offset:
                     # Cut between the look and now: what was just written may be gone with the rest.
-                    mark = self._after_truncation(mark)
+                    mark = self._open_segment(mark, "truncated")
                 return mark.head
         except OSError as exc:
             self._storage.drop_log()
@@ -58,14 +62,23 @@ class Journal:
         """Close the files."""
         self._storage.close()
 
-    def _write(self, mark: Mark, drafts: Sequence[Draft], *, is_synced: bool = True, before: bytes = b"") -> Mark:
-        """Append entries after `mark`, with the bytes `before` in front of them, and store the new mark."""
+    def _write(
+        self,
+        mark: Mark,
+        drafts: Sequence[Draft],
+        *,
+        is_synced: bool = True,
+        before: bytes = b"",
+        after: bytes = b"",
+    ) -> Mark:
+        """Append entries behind `mark`, with other bytes before and after them, and store the new mark."""
         # Under the lock, so that the times of all gateways that share the log are in the order of its entries.
         timestamp = self._clock.timestamp()
         lines, head = [before], mark.head
         for draft in drafts:
             line, head = chain.append(head, draft, timestamp)
             lines.append(line)
+        lines.append(after)
         return self._storage.store(self._storage.append(mark, b"".join(lines), head, is_synced=is_synced))
 
     def _settle(self) -> Mark:
@@ -77,7 +90,14 @@ class Journal:
             return self._open_segment(mark, "rotated" if state else "missing")
         if state.st_size == mark.offset:
             return mark
-        return self._after_truncation(mark) if state.st_size < mark.offset else self._take_over(mark)
+        is_cut = state.st_size < mark.offset or self._was_cut(mark)
+        return self._open_segment(mark, "truncated") if is_cut else self._take_over(mark)
+
+    def _was_cut(self, mark: Mark) -> bool:
+        """Tell whether a log that is longer than its mark says was cut before, and has grown again."""
+        size = min(mark.offset, mark.ring, _SAMPLE)
+        kept = self._storage.recall(mark.ring - size, size)
+        return bool(kept.strip(b"\0")) and kept != self._storage.read(mark.inode, mark.offset - size, size)
 
     def _begin(self) -> Mark:
         """Start a log, or go on with one whose sidecar is lost."""
@@ -109,37 +129,52 @@ class Journal:
         return self._write(end, [self._event(event)], before=b"\n" if found.torn else b"")
 
     def _open_segment(self, mark: Mark, reason: str) -> Mark:
-        """Go on in the file that stands at the path now, or in a new one."""
+        """Go on in what stands at the path now: another file than before, a new one, or one that somebody has cut."""
         inode, size = self._storage.create_log()
-        return self._write_opening(replace(mark, inode=inode, offset=size), reason, {})
+        content = self._storage.read(inode, 0, size)
+        kept = self._storage.recall(mark.ring, RING_SIZE)
+        begun = survey.begun_segment(kept, mark.head)
+        if begun and begun.startswith(content):
+            # Another process was killed when it had begun to open this segment.
+            end = replace(mark, inode=inode, offset=size, ring=mark.ring + size)
+            self._storage.append(end, begun[size:], mark.head, is_synced=True)
+            return self._take_over(replace(mark, inode=inode, offset=0))
+        # The same, but before it could store the head: what it wrote to the file before may be there, or not.
+        head, ahead = survey.written_ahead(kept, mark.head)
+        found = survey.beyond(content, 0, head)
+        if found.head != head:
+            return self._take_over(replace(mark, inode=inode, offset=0))
+        lost = self._lost_with_cut(mark, content) if reason == "truncated" else Lost()
+        lost = replace(lost, lines=[*lost.lines, *(one for one in ahead if one[1] not in content)])
+        ring = mark.ring + sum(len(line) for _, line in ahead)
+        return self._write_opening(replace(mark, head=head, inode=inode, offset=size, ring=ring), reason, lost, found)
 
-    def _after_truncation(self, mark: Mark) -> Mark:
-        """Go on in a file that somebody has cut, and write again what may have been lost with the cut."""
-        size = self._storage.size(mark)
-        content = self._storage.read(mark.inode, 0, size)
-        mark = replace(mark, offset=size)
-        if survey.beyond(content, 0, mark.head).head != mark.head:
-            # Another process was killed after it had opened the segment and before it had stored the mark.
-            return self._take_over(replace(mark, offset=0))
+    def _lost_with_cut(self, mark: Mark, content: bytes) -> Lost:
         not_before = self._clock.at(self._storage.changed_at(mark) - _REPLAY_NANOSECONDS)
         kept = self._storage.recall(max(0, mark.ring - RING_SIZE), min(mark.ring, RING_SIZE))
-        lost = survey.lost_lines(kept, content, mark.head, not_before)
-        mark = self._write_opening(mark, "truncated", {"replay": [lost[0][0], lost[-1][0]]} if lost else {})
-        if not lost:
-            return mark
-        lines = b"".join(line for _, line in lost)
-        return self._storage.store(self._storage.append(mark, lines, mark.head, is_synced=True))
+        return survey.lost_with_cut(kept, content, mark.head, not_before)
 
-    def _write_opening(self, mark: Mark, reason: str, replay: dict[str, object]) -> Mark:
+    def _write_opening(self, mark: Mark, reason: str, lost: Lost, found: Beyond) -> Mark:
+        """Write the entry that opens a segment, and behind it again, byte for byte, what may have been lost."""
         event: dict[str, object] = {
             "first_seq": mark.head.seq + 1,
             "kind": "segment_opened",
             "origin": mark.origin,
+            "prev_hash": mark.head.entry_hash,
             "reason": reason,
         }
-        event |= {"prev_hash": mark.head.entry_hash} | replay
-        is_ended = not mark.offset or self._storage.read(mark.inode, mark.offset - 1, 1) == b"\n"
-        return self._write(mark, [self._event(event)], before=b"" if is_ended else b"\n")
+        event |= {"replay": [lost.lines[0][0], lost.lines[-1][0]]} if lost.lines else {}
+        event |= {"fragments": found.fragments} if found.fragments else {}
+        mark = self._write(
+            mark,
+            [self._event(event)],
+            before=b"\n" if found.torn else b"",
+            after=b"".join(line for _, line in lost.lines),
+        )
+        if not lost.missing:
+            return mark
+        gone = {"kind": "entries_lost", "missing": lost.missing, "reason": "the log was shorter than its head"}
+        return self._write(mark, [self._event(gone)])
 
     def _event(self, event: Mapping[str, object]) -> Draft:
         return Draft("security_event", canonical.encode(event), self._session_id)

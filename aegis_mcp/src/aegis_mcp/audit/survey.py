@@ -7,7 +7,7 @@ does not follow is left for the verifier to judge. Nothing here makes a broken c
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aegis_audit.chain import Head
@@ -81,11 +81,59 @@ def origin_of(data: bytes) -> str | None:
     return origin if isinstance(origin, str) and origin.isascii() else None
 
 
-def lost_lines(kept: bytes, content: bytes, head: Head, not_before: str) -> list[tuple[int, bytes]]:
-    """Return the lines, with their numbers, that were written before a log was cut and may be lost.
+def begun_segment(kept: bytes, head: Head) -> bytes:
+    """Return the opening of a segment after `head`, with the lines that it announces to write again.
+
+    `kept` is what the tail says of the bytes behind the head; nothing is returned if they are not that, or not whole.
+    """
+    end = kept.find(b"\n") + 1
+    opening = _entry(kept[:end])
+    if opening is None or opening.kind != "segment_opened" or not _follows(opening, head):
+        return b""
+    match opening.event.get("replay"):
+        case [int(first), int(last)]:
+            announced = range(first, last + 1)
+        case _:
+            announced = range(0)
+    for seq in announced:
+        start, end = end, kept.find(b"\n", end) + 1
+        again = _entry(kept[start:end])
+        if again is None or again.seq != seq or not again.has_its_hash:
+            return b""
+    return kept[:end]
+
+
+def written_ahead(kept: bytes, head: Head) -> tuple[Head, list[tuple[int, bytes]]]:
+    """Return the last entry at the start of `kept`, what the tail says of the bytes behind `head`; and all lines to it.
+
+    A writer fills the tail before the log. If it was killed before it stored the head, these lines may be in the log.
+    """
+    ahead: list[tuple[int, bytes]] = []
+    start = 0
+    while end := kept.find(b"\n", start) + 1:
+        entry = _entry(kept[start:end])
+        if entry is None or not _follows(entry, head):
+            break
+        head = Head(entry.seq, entry.entry_hash)
+        ahead.append((entry.seq, kept[start:end]))
+        start = end
+    return head, ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Lines with their numbers that may be lost with a cut, and the range of those that certainly are: first, last."""
+
+    lines: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
+    missing: list[int] = field(default_factory=list[int])
+
+
+def lost_with_cut(kept: bytes, content: bytes, head: Head, not_before: str) -> Lost:
+    """Return what was written before a log was cut and may be lost.
 
     `kept` are the bytes of the tail, `content` what is left of the log. Of a log that was cut to nothing, as a rotation
-    does, those are the latest lines: from the time `not_before` on. Of one that was cut in the middle, those after it.
+    does, those are the latest lines: from the time `not_before` on. Of one that was cut in the middle, those after it;
+    what of them the tail does not hold is missing.
     """
     tail = {entry.seq: (entry, line) for line in _lines(kept) if (entry := _entry(line))}
     first, last = _entry(content[: content.find(b"\n") + 1]), last_entry(content[-LAST:])
@@ -101,7 +149,8 @@ def lost_lines(kept: bytes, content: bytes, head: Head, not_before: str) -> list
         if entry.seq < end:
             lost.append((entry.seq, line))
         wanted = Head(entry.seq - 1, entry.prev_hash)
-    return lost[::-1]
+    is_short = last is not None and is_cut_short and wanted.seq > last[0].seq
+    return Lost(lost[::-1], [last[0].seq + 1, wanted.seq] if last and is_short else [])
 
 
 def _lines(data: bytes) -> list[bytes]:
