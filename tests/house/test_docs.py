@@ -31,7 +31,7 @@ UNKNOWN_KEYS: Final = """\
 version: 1
 unheard-of: 1
 defaults: {unheard-of: 1}
-upstreams: {files: {unheard-of: 1}}
+upstreams: {files: {auth: {unheard-of: 1, oauth: {unheard-of: 1}}, unheard-of: 1}}
 audit: {unheard-of: 1}
 results: {unheard-of: 1}
 limits: [{unheard-of: 1}]
@@ -39,7 +39,7 @@ rules:
   - {unheard-of: 1, match: {unheard-of: 1, arguments: {path: {unheard-of: 1}}}}
 """
 SECTIONS: Final = (
-    *("Top level", "`defaults`", "`upstreams`", "`audit`", "`results`", "`limits`"),
+    *("Top level", "`defaults`", "`upstreams`", "`upstreams`", "`upstreams`", "`audit`", "`results`", "`limits`"),
     *("`rules`", "`rules`", "`rules`"),
 )
 

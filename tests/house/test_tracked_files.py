@@ -20,8 +20,10 @@ PROJECTS: Final = ("aegis_audit/pyproject.toml", "aegis_mcp/pyproject.toml")
 
 # An index has an address; so a file may name only hosts that are known to be none.
 HOSTS: Final = {
-    "example.org",
+    "auth.example",
     "evil.example",
+    "example.org",
+    "host.example",
     "json-schema.org",
     "keepachangelog.com",
     "semver.org",
@@ -29,6 +31,7 @@ HOSTS: Final = {
     "www.rfc-editor.org",
     "www.w3.org",
     "127.0.0.1",
+    "localhost",
     "x",
 }
 _HOST: Final = re.compile(r"\b(?:https?|git|ssh|ftp|file)://(?:[^/@\s]*@)?([\w.-]*)")

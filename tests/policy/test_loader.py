@@ -56,7 +56,6 @@ MISTAKES: dict[str, list[tuple[int, int, str]]] = {
     "version: 1\nupstreams: {a: {command: npx}}": [(2, 26, "must be a list")],
     "version: 1\nupstreams: {a: {command: []}}": [(2, 26, "must be a list")],
     "version: 1\nupstreams: {a: {command: [x, 1]}}": [(2, 30, "quotes")],
-    "version: 1\nupstreams: {a: {url: 'https://x'}}": [(2, 17, "not supported by this version")],
     "version: 1\nupstreams: {a: {access: {admin: x}}}": [(2, 26, "read or write")],
     "version: 1\nupstreams: {a: {env: {'A B': x}}}": [(2, 23, "environment variable")],
     "version: 1\nupstreams: {a: {env: {A: '${HOME}'}}}": [(2, 26, "${env:NAME}")],

@@ -5,8 +5,11 @@
     │   └── PolicyError       wrong: a policy file, with every mistake and its place
     ├── MalformedFrame        wrong: bytes that are not one JSON-RPC message
     ├── AuditUnavailable      could not tell: the log could not take entries in time
-    └── UpstreamUnavailable   could not tell: the upstream could not be started or is gone
-        └── UpstreamRefused       the upstream has answered what the gateway itself has asked with an error
+    ├── UpstreamUnavailable   could not tell: the upstream could not be started or is gone
+    │   ├── UpstreamRefused       the upstream has answered what the gateway itself has asked with an error
+    │   └── LoginNeeded           a remote upstream wants a person to log in
+    └── LoginFailed           a person has tried to log in, and did not get in
+        └── StateRefused          wrong: what came back from the browser is not the answer to our question
 
 No message holds a secret: not an argument, not a value from the environment, not a token.
 """
@@ -64,3 +67,15 @@ class UpstreamUnavailable(GatewayError):
 
 class UpstreamRefused(UpstreamUnavailable):
     """The upstream has answered a request of the gateway's own with an error."""
+
+
+class LoginNeeded(UpstreamUnavailable):
+    """The remote upstream wants a person to log in; the message says how."""
+
+
+class LoginFailed(GatewayError):
+    """The login at a remote upstream was given up or refused."""
+
+
+class StateRefused(LoginFailed):
+    """The state that came back from the browser is not one that this login has sent out."""

@@ -65,6 +65,11 @@ def default_workspace() -> Path:
     return Path(platformdirs.user_data_path(_APP)) / "workspace"
 
 
+def default_credentials() -> Path:
+    """Return where logins are kept when nobody says: a folder of their own in the platform's data directory."""
+    return Path(platformdirs.user_data_path(_APP)) / "oauth"
+
+
 def default_redaction_key() -> Path:
     """Return where the key is that stands in for secrets in the log: never in the log's own directory."""
     return Path(platformdirs.user_data_path(_APP)) / "redaction.key"

@@ -8,19 +8,18 @@ A symlink or anything else that is not a file is refused: to write would be to p
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from aegis_mcp import swap
 from aegis_mcp.errors import ConfigError
-from aegis_mcp.lock import try_lock, unlock
+from aegis_mcp.lock import release, try_hold
 from aegis_mcp.pins import book as books
 from aegis_mcp.pins.book import Book
 
@@ -30,8 +29,6 @@ MAX_FILE: Final = 64 * 1024 * 1024
 State: TypeAlias = tuple[int, ...]
 """What tells one version of the file from another."""
 
-_SAFELY: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-_QUICKLY: Final = getattr(os, "O_NONBLOCK", 0)
 _FIRST_PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.02
 
@@ -87,7 +84,7 @@ class PinFile:
             raise ConfigError(f"the pins {str(self.path)!r} cannot be written: {exc.strerror}; {remedy}") from exc
 
     def _text(self) -> bytes:
-        with open(self.path, "rb", opener=_open_safely) as file:
+        with open(self.path, "rb", opener=swap.open_safely) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ConfigError(f"the pins {str(self.path)!r} are not a file")
             text = file.read(MAX_FILE + 1)
@@ -98,25 +95,14 @@ class PinFile:
     def _replace(self, text: bytes) -> None:
         if len(text) > MAX_FILE:
             raise ConfigError(f"the pins {str(self.path)!r} would be larger than {MAX_FILE} bytes")
-        # Made for its owner alone (mkstemp), under a name that nobody can foresee.
-        descriptor, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        swap.replace(self.path, text)
 
     @contextmanager
     def _locked(self, patience: float) -> Generator[None]:
         deadline = time.monotonic() + patience
         pause = _FIRST_PAUSE
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        while (lock := self._try_lock()) is None:
+        while (lock := try_hold(self._lock_path)) is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise ConfigError(f"another process has held the lock {str(self._lock_path)!r} for {patience:g} s")
@@ -125,23 +111,7 @@ class PinFile:
         try:
             yield
         finally:
-            unlock(lock)
-            os.close(lock)
-
-    def _try_lock(self) -> int | None:
-        """Return the lock file, locked; None if somebody else has it, or it was removed meanwhile."""
-        descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | _SAFELY | _QUICKLY, 0o600)
-        if try_lock(descriptor):
-            if os.fstat(descriptor).st_nlink:
-                return descriptor
-            unlock(descriptor)
-        os.close(descriptor)
-        return None
-
-
-def _open_safely(path: str, flags: int) -> int:
-    # Not through a symlink, and not held up by a FIFO.
-    return os.open(path, flags | _SAFELY | _QUICKLY)
+            release(lock)
 
 
 def _state_of(found: os.stat_result) -> State:

@@ -14,7 +14,6 @@ from aegis_mcp.policy.model import Glob, Globs, JsonScalar
 
 E = TypeVar("E", bound=Enum)
 
-_NOT_YET: Final = frozenset({"url", "auth"})
 _SET: Final = re.compile(r"\[!?+.[^]]*\]", re.DOTALL)
 _RANGE: Final = re.compile(r"(.)-(.)", re.DOTALL)
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -83,8 +82,6 @@ class Fields:
         for name, at, value in self.named(where):
             if name in names:
                 members[name] = value
-            elif name in _NOT_YET:
-                self.note(at, f"`{name}` is not supported by this version of Aegis")
             else:
                 close = difflib.get_close_matches(name, names, 1)
                 hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(names)}"

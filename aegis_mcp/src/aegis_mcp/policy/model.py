@@ -194,10 +194,36 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
-class Upstream:
-    """One server: how it is started, and what its tools are.
+class OAuth:
+    """`auth: oauth`: a person logs in, and the gateway holds the tokens.
 
-    Without a `command` it only classifies the server of that name. In `env` references `${env:NAME}` are unresolved.
+    Without a `client_id` the gateway registers itself, or where `client_metadata_url` is set and the authorization
+    server takes it, is known by that document. `client_secret` is an unresolved reference. `callback_port` is the
+    port of the loopback address to which a browser returns.
+    """
+
+    callback_port: int = 33418
+    client_id: str | None = None
+    client_secret: str | None = None
+    client_metadata_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """`auth: {header: …}`: these headers on each request; their values hold unresolved references."""
+
+    headers: Mapping[str, str]
+
+
+Auth: TypeAlias = OAuth | Header | None
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One server: how it is started or where it is, and what its tools are.
+
+    Without a `command` and a `url` it only classifies the server of that name. In `env` references such as
+    `${env:NAME}` are unresolved. `timeout` is how many seconds a remote server may be silent before it has answered.
     """
 
     name: str
@@ -205,6 +231,10 @@ class Upstream:
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType[str, str]({}))
     trust_annotations: bool = False
     access: tuple[Classification, ...] = ()
+    url: str | None = None
+    auth: Auth = None
+    allow_private: bool = False
+    timeout: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Final
 from aegis_mcp.decision import Access, Effect, Secrets
 from aegis_mcp.policy.conditions import Conditions
 from aegis_mcp.policy.coverage import Earlier, shadowed
+from aegis_mcp.policy.endpoint import REMOTE, Endpoints
 from aegis_mcp.policy.located import Listing, Located, Mapping, Mistakes, Scalar
 from aegis_mcp.policy.model import (
     Classification,
@@ -36,7 +37,6 @@ _SECTIONS: Final = (
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_REFERENCE: Final = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}|\$\{keyring:[^/{}]+/[^{}]+\}")
 _RESERVED: Final = ("defaults.", "limits.", "housekeeping", "pins", "protocol", "unlisted-tool")
 _RATE: Final = re.compile(r"([1-9][0-9]{0,5})/(second|minute|hour|day)")
 _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
@@ -49,7 +49,7 @@ def policy(document: Located, mistakes: Mistakes, identity: tuple[str, str, str]
     return _Schema(mistakes).policy(document, *identity)
 
 
-class _Schema(Conditions):
+class _Schema(Conditions, Endpoints):
     def policy(self, document: Located, source: str, editable: str, sha256: str) -> Policy:
         sections = self.members(document, _SECTIONS)
         if "version" not in sections:
@@ -95,11 +95,12 @@ class _Schema(Conditions):
         return MappingProxyType(upstreams)
 
     def _upstream(self, name: str, where: Located, *, is_trusting: bool) -> Upstream:
-        given = self.members(where, ("command", "env", "trust_annotations", "access"))
+        given = self.members(where, ("command", "env", "trust_annotations", "access", *REMOTE))
         access = self._classifications(given.get("access"))
         is_trusting = self.flag(given["trust_annotations"]) if "trust_annotations" in given else is_trusting
         env = {variable: self._env(variable, at, value) for variable, at, value in self.named(given.get("env"))}
-        return Upstream(name, self._command(given.get("command")), MappingProxyType(env), is_trusting, access)
+        command = self._command(given.get("command"))
+        return Upstream(name, command, MappingProxyType(env), is_trusting, access, *self.remote(given))
 
     def _classifications(self, where: Located | None) -> tuple[Classification, ...]:
         classifications: list[Classification] = []
@@ -122,10 +123,7 @@ class _Schema(Conditions):
     def _env(self, variable: str, at: Located, where: Located) -> str:
         if not _VARIABLE.fullmatch(variable):
             self.note(at, f"{variable!r} is no name of an environment variable")
-        value = self.text(where)
-        if "${" in _REFERENCE.sub("", value):
-            self.note(where, "a reference must have the form ${env:NAME} or ${keyring:SERVICE/NAME}")
-        return value
+        return self.reference(where)
 
     def _rules(self, where: Located | None) -> tuple[Rule, ...]:
         items = self.items(where)

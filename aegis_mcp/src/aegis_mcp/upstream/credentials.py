@@ -1,0 +1,205 @@
+"""What is kept of a login at a remote upstream: the client's registration, the tokens, and where they are renewed.
+
+    DCR_STORAGE_PATH/        0700, and ours
+        NAME.json            0600, and ours: one upstream's; replaced as a whole, so that it is never torn
+        NAME.lock            one process at a time renews: a refresh token that is used twice is lost to both
+
+Whatever others could read or put there is refused, not repaired: it is to be seen by its owner. What belongs to another
+address than the upstream has now is passed over, so that no token goes to a server that it was not made for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import stat
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, TypeAlias, cast
+
+from aegis_mcp import settings, swap
+from aegis_mcp.errors import ConfigError
+from aegis_mcp.lock import release, try_hold
+
+PATH_VARIABLE: Final = "DCR_STORAGE_PATH"
+MAX_FILE: Final = 1024 * 1024
+"""Bytes of the largest file."""
+
+Json: TypeAlias = dict[str, Any]
+
+_VERSION: Final = 1
+_FOR_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_PATIENCE: Final = 30.0
+_PAUSE: Final = 0.02
+_IS_POSIX: Final = os.name == "posix"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One login. `expires_at` is when the access token does, in seconds since 1970, None if nobody said.
+
+    The objects are as the authorization server sent them: `client` its answer to the registration (RFC 7591),
+    `tokens` the last token response, `server` and `resource` the metadata of both (RFC 8414, RFC 9728). `challenge` is
+    the last demand of the upstream for a wider scope.
+    """
+
+    client: Json | None = None
+    tokens: Json | None = None
+    expires_at: float | None = None
+    server: Json | None = None
+    resource: Json | None = None
+    challenge: str | None = None
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+
+class CredentialFile:
+    """The credentials of the upstream `name` at `url`."""
+
+    def __init__(self, directory: Path, name: str, url: str) -> None:
+        self._directory = directory
+        self._url = url
+        self.path = directory / f"{name}.json"
+        self._lock_path = directory / f"{name}.lock"
+
+    def read(self) -> Credentials:
+        """Return what is kept; nothing if there is no file, or one of another address.
+
+        Raises:
+            ConfigError: the file or its directory is not ours alone, cannot be read, or is no such file.
+        """
+        try:
+            self._check_directory()
+            content = _parse(self._text())
+        except FileNotFoundError:
+            return Credentials()
+        except OSError as exc:
+            raise self._unusable(_why(exc)) from exc
+        except (ValueError, TypeError, KeyError) as exc:
+            remedy = f"`aegis-mcp logout {self.path.stem}` removes it"
+            raise self._unusable(f"it is not a file of this version of Aegis; {remedy}") from exc
+        return content[1] if content[0] == self._url else Credentials()
+
+    def write(self, credentials: Credentials) -> None:
+        """Keep these in the place of those before; on the disk when this returns.
+
+        Raises:
+            ConfigError: they could not be written, and the file is as it was.
+        """
+        content = {"version": _VERSION, "url": self._url, **asdict(credentials)}
+        try:
+            self._make_directory()
+            swap.replace(self.path, json.dumps(content, indent=1, sort_keys=True).encode("utf-8"))
+        except OSError as exc:
+            raise self._unusable(_why(exc)) from exc
+
+    def remove(self) -> bool:
+        """Forget the credentials; return whether there were any.
+
+        Raises:
+            ConfigError: the file cannot be removed.
+        """
+        try:
+            self._check_directory()
+            self.path.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as exc:
+            raise self._unusable(_why(exc)) from exc
+        return True
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Hold the lock between processes; what was read before is to be read again.
+
+        Raises:
+            ConfigError: another process holds it for too long, or it cannot be taken.
+        """
+        lock = await self._hold(time.monotonic() + _PATIENCE)
+        try:
+            yield
+        finally:
+            release(lock)
+
+    async def _hold(self, deadline: float) -> int:
+        try:
+            self._make_directory()
+            while (lock := try_hold(self._lock_path)) is None:
+                if time.monotonic() > deadline:
+                    raise self._unusable(f"another process has held its lock for {_PATIENCE:g} s")
+                await asyncio.sleep(_PAUSE)
+        except OSError as exc:
+            raise self._unusable(_why(exc)) from exc
+        return lock
+
+    def _text(self) -> bytes:
+        with open(self.path, "rb", opener=swap.open_safely) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise self._unusable("it is not a file")
+            self._check_ownership(self.path, status, "600")
+            text = file.read(MAX_FILE + 1)
+        if len(text) > MAX_FILE:
+            raise self._unusable(f"it is larger than {MAX_FILE} bytes")
+        return text
+
+    def _make_directory(self) -> None:
+        with contextlib.suppress(FileExistsError):
+            self._directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700)
+        self._check_directory()
+
+    def _check_directory(self) -> None:
+        status = os.lstat(self._directory)
+        if stat.S_ISLNK(status.st_mode):
+            raise _refusal(self._directory, "is a symlink", f"name the directory itself in {PATH_VARIABLE}")
+        if not stat.S_ISDIR(status.st_mode):
+            raise _refusal(self._directory, "is not a directory", f"name one in {PATH_VARIABLE}")
+        self._check_ownership(self._directory, status, "700")
+
+    def _check_ownership(self, path: Path, status: os.stat_result, mode: str) -> None:
+        if not _IS_POSIX:
+            return  # there the profile's directory is its owner's by access lists
+        if status.st_uid != os.geteuid():
+            raise _refusal(path, f"belongs to the user {status.st_uid}", "tokens are only kept where nobody else can")
+        if status.st_mode & _FOR_OTHERS:
+            open_to = stat.S_IMODE(status.st_mode)
+            remedy = f"after making sure that nobody has used it: chmod {mode} '{path}'"
+            raise _refusal(path, f"is open to others (mode {open_to:04o})", remedy)
+
+    def _unusable(self, why: str) -> ConfigError:
+        return ConfigError(f"the credentials {str(self.path)!r} cannot be used: {why}")
+
+
+def directory_from(environment: Mapping[str, str]) -> Path:
+    """Return where credentials are kept: what the environment says, else the platform's own place."""
+    chosen = environment.get(PATH_VARIABLE)
+    return Path(chosen).expanduser().absolute() if chosen else settings.default_credentials()
+
+
+def _parse(text: bytes) -> tuple[str, Credentials]:
+    content = json.loads(text)
+    if content.pop("version") != _VERSION:
+        raise ValueError("version")
+    url = content.pop("url")
+    for name in ("client", "tokens", "server", "resource"):
+        if type(content.get(name)) not in {dict, type(None)}:
+            raise TypeError(name)
+    return url, Credentials(**{each.name: content[each.name] for each in fields(Credentials)})
+
+
+def _refusal(path: Path, found: str, remedy: str) -> ConfigError:
+    return ConfigError(f"{str(path)!r}, where logins are kept, {found}; {remedy}")
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "it is a symlink; put the file itself there"
+    return cast("str", error.strerror) or type(error).__name__
