@@ -11,6 +11,11 @@ from support.logs import LogBuilder, small_log, write
 
 GOLDEN = Path(__file__).parents[1] / "vectors" / "chain-v1.jsonl"
 
+NO_END_KNOWN = """\
+Nothing beside the log says where it ends. On the host that writes it, its sidecar does (the
+directory that is named like the log and ends in .tlog); copy it along with the log.
+
+"""
 NOT_COVERED = """\
 Not covered by any signature: {}. A0 shows accidents and careless edits only: it cannot see a
 log that was rewritten from some entry on with all hashes recomputed, nor a tail that was cut off.
@@ -28,7 +33,7 @@ def test_a_valid_log_reads_well() -> None:
         "\n"
         "Log aegis.example/host/7f3a: 5 entries, 0 to 4, 1 session\n"
         "  head 2c8441a0dd3417c3b15ab26f5833f4821928afa68395c7e44776ecddf9f13790\n"
-        "\n" + NOT_COVERED.format("5 entries")
+        "\n" + NO_END_KNOWN + NOT_COVERED.format("5 entries")
     )
 
 

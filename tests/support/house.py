@@ -16,7 +16,7 @@ SOURCES: Final = {
 # A module imports only from lines above its own.
 LAYERS: Final = {
     "aegis_audit": (
-        ("escape", "signature", "verdict"),
+        ("demand", "escape", "signature", "verdict"),
         ("finding",),
         ("errors", "report"),
         ("canonical", "expand", "checks/findings"),
@@ -24,8 +24,10 @@ LAYERS: Final = {
         ("chain",),
         ("mark", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
         ("archive", "follow", "checks/damage", "checks/overlap", "checks/skim"),
-        ("reading", "checks/join", "checks/order", "checks/scan"),
-        ("answer", "verify"),
+        ("reading", "sidecar", "checks/join", "checks/order", "checks/scan"),
+        ("answer", "checks/known"),
+        ("checks/ends",),
+        ("verify",),
         ("listing", "summary"),
         ("export", "render"),
         ("cli/*",),

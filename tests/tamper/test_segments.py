@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aegis_audit.demand import Demands
 from aegis_audit.finding import FindingCode
 from aegis_audit.verify import verify
 from support.auditor import audit
@@ -27,7 +28,7 @@ def written(directory: Path, *numbers: int) -> list[str]:
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_segments_in_any_order_are_one_chain(tmp_path: Path, order: tuple[int, ...]) -> None:
-    report = verify(written(tmp_path, *order), from_genesis=True)
+    report = verify(written(tmp_path, *order), Demands(from_genesis=True))
     assert not report.counts
     assert (report.entries, report.logs[0].first_seq, report.logs[0].last_seq) == (15, 0, 14)
 
@@ -59,7 +60,7 @@ def test_a_missing_segment_is_incomplete_and_its_range_is_named(tmp_path: Path) 
 def test_a_missing_start_is_a_finding_only_where_it_is_demanded(tmp_path: Path) -> None:
     paths = written(tmp_path, 1, 2)
     assert verify(paths).codes == {FindingCode.PARTIAL_LOG}
-    assert verify(paths, from_genesis=True).codes == {FindingCode.MISSING_START}
+    assert verify(paths, Demands(from_genesis=True)).codes == {FindingCode.MISSING_START}
     assert audit("verify", "--from-genesis", "--quiet", *paths).status == 4
 
 

@@ -16,7 +16,8 @@ from typing import Final
 from aegis_audit.errors import AuditError
 from aegis_audit.segment import STANDARD_INPUT, Segment
 
-_SIDECAR: Final = ".tlog"
+SIDECAR: Final = ".tlog"
+"""How the name of a sidecar ends."""
 _NAME: Final = re.compile(r"\.(log|jsonl)([.-][0-9][0-9A-Za-z.-]*)?(\.(gz|xz|bz2|zst))?$")
 """`audit.log`, and what our own rotation and logrotate make of it: `audit.log.1`, `audit.log-20261124.gz`."""
 _BEGINNING: Final = b'{"entry_hash":"'
@@ -44,7 +45,7 @@ def _expanded(path: str) -> list[str]:
     # The writer's sidecar is no part of the log: a shell's `audit*` names it together with the segments.
     if not _is_directory(path):
         return [path]
-    return [] if path.rstrip("/").endswith(_SIDECAR) else sorted(_in_directory(path)) or [path]
+    return [] if path.rstrip("/").endswith(SIDECAR) else sorted(_in_directory(path)) or [path]
 
 
 def _in_directory(path: str) -> Iterator[str]:

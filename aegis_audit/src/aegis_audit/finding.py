@@ -26,6 +26,9 @@ class FindingCode(Enum):
     DUPLICATED = ("AEG005", Verdict.TAMPERED, "the entry stands twice in one segment")
     FALSE_GENESIS = ("AEG006", Verdict.TAMPERED, "sequence number 0 and the zero hash do not come together")
     FALSE_ATTESTATION = ("AEG007", Verdict.TAMPERED, "an attested replay or fragment contradicts what is there")
+    FALSE_HEAD = ("AEG008", Verdict.TAMPERED, "the log holds another entry than the one that it is known to hold")
+    ROLLED_BACK = ("AEG009", Verdict.TAMPERED, "the log ends before an entry that it is known to have held")
+    REPLACED = ("AEG010", Verdict.TAMPERED, "another log stands in the place of the one that is known")
 
     # Damage: what stands here is not an entry.
     NOT_UTF8 = ("AEG101", Verdict.CORRUPT, "the line is not UTF-8")
@@ -46,6 +49,9 @@ class FindingCode(Enum):
     TORN_TAIL = ("AEG202", Verdict.INCOMPLETE, "the last line has no end")
     MISSING_START = ("AEG203", Verdict.INCOMPLETE, "the log was required from its first entry and begins later")
     ENTRIES_LOST = ("AEG204", Verdict.INCOMPLETE, "the writer recorded that entries were lost")
+    SHORT_OF_HEAD = ("AEG205", Verdict.INCOMPLETE, "the evidence does not hold an entry that the log is known to hold")
+    TOO_FEW = ("AEG206", Verdict.INCOMPLETE, "there are fewer entries than were demanded")
+    TOO_OLD = ("AEG207", Verdict.INCOMPLETE, "the latest entry is older than was demanded")
 
     # Nothing to judge.
     NO_ENTRIES = ("AEG301", Verdict.UNVERIFIABLE, "there is no entry to verify")
@@ -61,6 +67,7 @@ class FindingCode(Enum):
     OUTCOME_WITHOUT_INTENT = ("AEG506", Verdict.VALID, "an answer is recorded without the call that it belongs to")
     SEVERAL_LOGS = ("AEG507", Verdict.VALID, "the input holds segments of more than one log")
     UNKNOWN_EVENT = ("AEG508", Verdict.VALID, "the event is of a type or kind that this verifier does not know")
+    NO_MARK = ("AEG509", Verdict.VALID, "the sidecar of the log does not say where the log ends")
 
     def __init__(self, identifier: str, verdict: Verdict, title: str) -> None:
         self.identifier = identifier

@@ -74,6 +74,17 @@ def parse_time(text: str, now: datetime) -> str:
     return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def parse_age(text: str, now: datetime) -> str:
+    """Return the timestamp, as entries have it, of so long before `now`.
+
+    Raises:
+        UnusableQuery: the text is no age.
+    """
+    if not _RELATIVE.fullmatch(text):
+        raise UnusableQuery(f"{text!r} is no age; accepted are 90s, 15m, 2h, 3d, 1w")
+    return parse_time(text, now)
+
+
 def _instant(text: str, now: datetime) -> datetime:
     if relative := _RELATIVE.fullmatch(text):
         return now - timedelta(**{_UNITS[relative[2]]: int(relative[1])})

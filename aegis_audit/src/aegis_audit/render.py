@@ -25,7 +25,7 @@ from aegis_audit.escape import defuse, escape
 from aegis_audit.finding import Finding, Place
 from aegis_audit.listing import Listing
 from aegis_audit.reading import Reading
-from aegis_audit.report import ASSURANCE, NOT_SHOWN, LogReport, Report
+from aegis_audit.report import ASSURANCE, NO_END_KNOWN, NOT_SHOWN, LogReport, Report
 from aegis_audit.row import ANSWER_UNKNOWN, NOTHING, Row, row_of
 from aegis_audit.summary import MAX_NAMES, MAX_REASONS, OTHER, Summary
 from aegis_audit.verdict import Verdict
@@ -135,6 +135,7 @@ def verification(report: Report) -> None:
     screen.table(heads, segments, numbers=4)
     for log in report.logs:
         _log(screen, log)
+    _ends(screen, report)
     _findings(screen, report)
     _notes(screen, report)
     uncovered = sum(log.uncovered for log in report.logs)
@@ -146,6 +147,16 @@ def _log(screen: Screen, log: LogReport) -> None:
     entries, sessions = _many(log.entries, "entry", "entries"), _many(log.sessions, "session")
     screen.line(f"Log {origin}: {entries}, {log.first_seq} to {log.last_seq}, {sessions}")
     screen.line(f"  head {log.head_hash}")
+    screen.line()
+
+
+def _ends(screen: Screen, report: Report) -> None:
+    """Write what is known of the end of each log, and how more could be known."""
+    for one in report.sidecars:
+        known = f"sidecar {escape(one.path)}" if one.seq is None else f"sidecar {escape(one.path)}, entry {one.seq}"
+        screen.line(f"Compared with {known}: {escape(one.standing)}")
+    if not report.sidecars:
+        screen.prose(NO_END_KNOWN)
     screen.line()
 
 

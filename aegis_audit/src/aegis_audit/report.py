@@ -7,7 +7,7 @@ beyond the bound up to which findings are kept one by one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from aegis_audit.finding import Finding, FindingCode
@@ -24,6 +24,13 @@ NOT_SHOWN: Final = (
     "hashes recomputed, nor a tail that was cut off."
 )
 """What the assurance level leaves open, in the words that every output uses."""
+
+
+NO_END_KNOWN: Final = (
+    "Nothing beside the log says where it ends. On the host that writes it, its sidecar does (the directory that is "
+    "named like the log and ends in .tlog); copy it along with the log."
+)
+"""What is missing where no end is known, and how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,17 @@ class LogReport:
 
 
 @dataclass(frozen=True, slots=True)
+class SidecarReport:
+    """A sidecar that was used, the entry that it knows, and how the log stands to that, or why nothing is known."""
+
+    path: str
+    log: str
+    seq: int | None
+    entry_hash: str | None
+    standing: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A verification's outcome; `counts` holds how often each code was found, `findings` the first of them in order."""
 
@@ -66,6 +84,7 @@ class Report:
     size: int
     segments: tuple[SegmentReport, ...]
     logs: tuple[LogReport, ...]
+    sidecars: tuple[SidecarReport, ...]
 
     @property
     def codes(self) -> frozenset[FindingCode]:
@@ -91,6 +110,7 @@ class Report:
             "findings_left_off": self.total - len(self.findings),
             "segments": [_segment_json(segment) for segment in self.segments],
             "logs": [_log_json(log) for log in self.logs],
+            "sidecars": [asdict(sidecar) for sidecar in self.sidecars],
         }
 
 

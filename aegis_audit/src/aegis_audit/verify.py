@@ -6,42 +6,72 @@ Each segment is read on its own, in any order; then all of them are judged toget
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from aegis_audit.archive import find_segments
+from aegis_audit.checks.ends import End, check_end, compare_end, known_from
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.join import Log, check_joints, split_by_log
+from aegis_audit.checks.known import Known, check_heads
 from aegis_audit.checks.order import check_interruptions, check_order
 from aegis_audit.checks.pairing import unpaired
-from aegis_audit.checks.run import Run
 from aegis_audit.checks.scan import Scan, scan
+from aegis_audit.demand import NOTHING_DEMANDED, Demands
 from aegis_audit.errors import EmptyDirectory
 from aegis_audit.finding import Finding, FindingCode, Place
-from aegis_audit.report import ASSURANCE, LogReport, Report, SegmentReport
+from aegis_audit.report import ASSURANCE, LogReport, Report, SegmentReport, SidecarReport
 from aegis_audit.shape import Shapes
+from aegis_audit.sidecar import Sidecar
 from aegis_audit.verdict import worst
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of the logs from outside of them.
+
+    `heads` are entries that they hold for certain; `sidecars` were read before the logs; `booted` is when the machine
+    was started, in nanoseconds since the epoch, None if that cannot be told.
+    """
+
+    heads: tuple[Known, ...] = ()
+    sidecars: tuple[Sidecar, ...] = ()
+    booted: int | None = None
+
+    @property
+    def known(self) -> list[Known]:
+        """Return every entry that is known."""
+        return [*self.heads, *filter(None, map(known_from, self.sidecars))]
+
+
+NOTHING_KNOWN: Final = Knowledge()
 
 
 def verify(
     paths: Iterable[str],
+    demands: Demands = NOTHING_DEMANDED,
+    knowledge: Knowledge = NOTHING_KNOWN,
     *,
-    from_genesis: bool = False,
-    allow_empty: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Verify the segments at `paths`, as `find_segments` takes them, and say what was found.
 
-    `from_genesis` demands that each log begins with its first entry. `allow_empty` accepts files and directories
-    that are there and hold no entry; a path at which there is nothing is never accepted. `progress` is called with
-    the bytes of each step, as many as are on the disk.
+    A path at which there is nothing is never accepted. `progress` is called with the bytes of each step, as many as
+    are on the disk.
     """
     found, shapes = Findings(), Shapes()
-    scans = [scan(segment, found, shapes, progress) for segment in find_segments(paths)]
+    segments = find_segments(paths)
+    watched = frozenset(known.head.seq for known in knowledge.known)
+    scans = [scan(segment, found, shapes, watched=watched, progress=progress) for segment in segments]
     logs = split_by_log([one.runs for one in scans])
-    for finding in (*_between(scans, logs), *_starts(logs, from_genesis=from_genesis)):
-        found.add(finding)
-    for finding in _nothing(scans, is_anything_known=bool(found.counts), allow_empty=allow_empty):
-        found.add(finding)
-    return _report(scans, logs, found)
+    ends = [compare_end(sidecar, logs) for sidecar in knowledge.sidecars]
+    found.add_all(_between(scans, logs))
+    found.add_all(_demanded(logs, demands))
+    found.add_all(_nothing(scans, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
+    found.add_all(check_heads(knowledge.heads, logs))
+    for end in ends:
+        found.add_all(check_end(end, logs, [segment.path for segment in segments], knowledge.booted))
+    return _report(scans, logs, ends, found)
 
 
 def _between(scans: Sequence[Scan], logs: Sequence[Log]) -> Iterator[Finding]:
@@ -58,12 +88,19 @@ def _between(scans: Sequence[Scan], logs: Sequence[Log]) -> Iterator[Finding]:
         yield Finding(FindingCode.SEVERAL_LOGS, log.runs[0].place, f"segments of {logs[0].origin!r:.200}", found)
 
 
-def _starts(logs: Sequence[Log], *, from_genesis: bool) -> Iterator[Finding]:
-    code = FindingCode.MISSING_START if from_genesis else FindingCode.PARTIAL_LOG
+def _demanded(logs: Sequence[Log], demands: Demands) -> Iterator[Finding]:
+    code = FindingCode.MISSING_START if demands.from_genesis else FindingCode.PARTIAL_LOG
     for log in logs:
-        first = log.runs[0]
+        first, last = log.runs[0], log.last
         if first.first_seq:
             yield Finding(code, first.place, "entry 0", f"entry {first.first_seq}")
+        if demands.not_before and last.last_timestamp < demands.not_before:
+            place = Place(last.place.path, seq=last.last_seq)
+            yield Finding(FindingCode.TOO_OLD, place, f"an entry since {demands.not_before}", last.last_timestamp)
+    count = sum(log.count for log in logs)
+    if count < demands.min_records:
+        place = logs[0].runs[0].place if logs else Place("")
+        yield Finding(FindingCode.TOO_FEW, place, f"{demands.min_records} entries", f"{count} entries")
 
 
 def _nothing(scans: Sequence[Scan], *, is_anything_known: bool, allow_empty: bool) -> Iterator[Finding]:
@@ -76,7 +113,7 @@ def _nothing(scans: Sequence[Scan], *, is_anything_known: bool, allow_empty: boo
         yield Finding(FindingCode.NO_ENTRIES, Place(scans[0].segment.path if scans else ""), "entries", "none")
 
 
-def _report(scans: Sequence[Scan], logs: Sequence[Log], found: Findings) -> Report:
+def _report(scans: Sequence[Scan], logs: Sequence[Log], ends: Sequence[End], found: Findings) -> Report:
     return Report(
         verdict=worst(code.verdict for code in found.counts),
         findings=found.kept(),
@@ -85,6 +122,7 @@ def _report(scans: Sequence[Scan], logs: Sequence[Log], found: Findings) -> Repo
         size=sum(one.size for one in scans),
         segments=tuple(_segment_report(one) for one in scans),
         logs=tuple(_log_report(log, scans) for log in logs),
+        sidecars=tuple(_sidecar_report(end) for end in ends),
     )
 
 
@@ -95,25 +133,26 @@ def _segment_report(one: Scan) -> SegmentReport:
 
 
 def _log_report(log: Log, scans: Sequence[Scan]) -> LogReport:
-    last = max(log.runs, key=lambda run: run.last_seq)
     sessions = set[str]().union(*(one.sessions for one in scans if any(run.origin == log.origin for run in one.runs)))
-    entries = _count(log.runs)
+    entries = log.count
     return LogReport(
         origin=log.origin,
         entries=entries,
         sessions=len(sessions),
         first_seq=log.runs[0].first_seq,
-        last_seq=last.last_seq,
-        head_hash=last.last_hash,
+        last_seq=log.last.last_seq,
+        head_hash=log.last.last_hash,
         assurance=ASSURANCE,
         uncovered=entries,
     )
 
 
-def _count(runs: Sequence[Run]) -> int:
-    """Count the entries of runs in order, those that stand in several once."""
-    count, end = 0, -1
-    for run in runs:
-        count += max(0, run.last_seq - max(end, run.first_seq - 1))
-        end = max(end, run.last_seq)
-    return count
+def _sidecar_report(end: End) -> SidecarReport:
+    sidecar, mark = end.sidecar, end.sidecar.mark
+    return SidecarReport(
+        path=str(sidecar.path),
+        log=str(sidecar.log),
+        seq=mark.head.seq if mark else None,
+        entry_hash=mark.head.entry_hash if mark else None,
+        standing=end.comparison.standing.value if end.comparison else sidecar.problem,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from aegis_audit.finding import Finding, FindingCode
 from aegis_audit.report import MAX_FINDINGS
@@ -22,6 +23,11 @@ class Findings:
         kept = self.notes if finding.code.is_note else self.findings
         if len(kept) < MAX_FINDINGS:
             kept.append(finding)
+
+    def add_all(self, findings: Iterable[Finding]) -> None:
+        """Count findings, and keep those for which there is room."""
+        for finding in findings:
+            self.add(finding)
 
     def kept(self) -> tuple[Finding, ...]:
         """Return what was kept: findings first, then notes, each in the order of their places."""

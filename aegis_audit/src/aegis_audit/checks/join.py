@@ -21,6 +21,20 @@ class Log:
     origin: str | None
     runs: tuple[Run, ...]
 
+    @property
+    def last(self) -> Run:
+        """Return the run that ends with the last entry."""
+        return max(self.runs, key=lambda run: run.last_seq)
+
+    @property
+    def count(self) -> int:
+        """Count the entries, those that stand in several runs once."""
+        count, end = 0, -1
+        for run in self.runs:
+            count += max(0, run.last_seq - max(end, run.first_seq - 1))
+            end = max(end, run.last_seq)
+        return count
+
 
 def split_by_log(segments: Sequence[Sequence[Run]]) -> list[Log]:
     """Tell to which log each run belongs, and return the logs in the order of their origins.

@@ -6,6 +6,7 @@ when all of them are known, because only then is it known what is missing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,12 +49,14 @@ class Run:
     """The first entry does not have the hash that it states, so that its link proves nothing."""
     has_damage_before: bool = False
     has_damage_after: bool = False
+    watched: frozenset[int] = frozenset()
+    """Numbers of entries whose hashes are asked for."""
     known_hashes: dict[int, str] = field(default_factory=dict[int, str])
-    """Of a replay: the hashes by number, because what is written twice has to be compared."""
+    """The hashes of watched entries by number, and all of a replay: what is written twice has to be compared."""
 
     @classmethod
-    def begin(cls, entry: Entry, place: Place) -> Run:
-        """Return the run that `entry` begins."""
+    def begin(cls, entry: Entry, place: Place, watched: frozenset[int] = frozenset()) -> Run:
+        """Return the run that `entry` begins; the hashes of the entries `watched` are kept."""
         return cls(
             place=place,
             first_seq=entry.seq,
@@ -63,6 +66,7 @@ class Run:
             last_timestamp=entry.timestamp,
             is_opening=entry.kind in OPENINGS and entry.has_its_hash,
             is_suspect=not entry.has_its_hash,
+            watched=watched,
         )
 
     @property
@@ -109,14 +113,20 @@ class Run:
         self.last_timestamp = entry.timestamp
         self.entries += 1
 
-    def skip_to(self, seq: int, entry_hash: str, timestamp: str, entries: int) -> None:
-        """Let so many entries follow that are known to follow each other, the last of them as given."""
-        self.heads, self.last_timestamp = (Head(seq, entry_hash),), timestamp
-        self.entries += entries
+    def skip(self, hashes: Sequence[str], timestamp: str) -> None:
+        """Let entries follow that are known to follow each other, given by their hashes; the last has this time."""
+        if not hashes:
+            return
+        first = self.last_seq + 1
+        for seq in self.watched:
+            if first <= seq < first + len(hashes):
+                self.known_hashes[seq] = hashes[seq - first]
+        self.heads, self.last_timestamp = (Head(self.last_seq + len(hashes), hashes[-1]),), timestamp
+        self.entries += len(hashes)
 
     def know(self, entry: Entry) -> None:
-        """Keep the hash of an entry of a replay."""
-        if self.is_replay and len(self.known_hashes) < MAX_KNOWN_HASHES:
+        """Keep the hash of an entry that is watched, or belongs to a replay."""
+        if entry.seq in self.watched or (self.is_replay and len(self.known_hashes) < MAX_KNOWN_HASHES):
             self.known_hashes[entry.seq] = entry.entry_hash
 
     def also_end_with(self, entry: Entry) -> None:

@@ -49,19 +49,28 @@ class Scan:
             self.sessions.add(session_id)
 
 
-def scan(segment: Segment, found: Findings, shapes: Shapes, progress: Callable[[int], None] = lambda _: None) -> Scan:
+def scan(
+    segment: Segment,
+    found: Findings,
+    shapes: Shapes,
+    *,
+    watched: frozenset[int] = frozenset(),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Scan:
     """Read one segment, and add to `found` whatever needs no other segment to be seen.
 
-    `progress` is called with the bytes of each step, as many as are on the disk.
+    The runs know the hashes of the entries `watched`. `progress` is called with the bytes of each step, as many as are
+    on the disk.
     """
-    return _Scanner(segment, found, shapes).read(progress)
+    return _Scanner(segment, found, shapes, watched).read(progress)
 
 
 class _Scanner:
-    def __init__(self, segment: Segment, found: Findings, shapes: Shapes) -> None:
+    def __init__(self, segment: Segment, found: Findings, shapes: Shapes, watched: frozenset[int]) -> None:
         self._result = result = Scan(segment, Pairing(segment.path))
         self._found = found
         self._shapes = shapes
+        self._watched = watched
         self._skimmer = Skimmer(shapes, result.pairing, result.sessions)
         self._path = segment.path
         self._damage = Damage(segment.path, found)
@@ -166,7 +175,7 @@ class _Scanner:
         if before and len(self._result.runs) >= MAX_RUNS:
             self._jump(before, entry, place)
             return
-        run = Run.begin(entry, place)
+        run = Run.begin(entry, place, self._watched)
         run.is_replay = self._is_replayed(entry)
         self._run = run
         run.know(entry)

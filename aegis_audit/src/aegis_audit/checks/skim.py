@@ -38,7 +38,8 @@ class Skimmer:
         it.
         """
         seq, last_hash, last_time = run.last_seq, run.last_hash, run.last_timestamp
-        first, minute, before = line, last_time[:_MINUTE], self._before
+        hashes: list[str] = []
+        minute, before = last_time[:_MINUTE], self._before
         # A turn takes two or three millionths of a second: a call or an object more would be felt.
         while at < len(text) and (match := before.successor.match(text, at) or self._match(text, at, before)):
             entry_hash, body, prev_hash, digits, session_id, time, trace_id = match.groups()
@@ -55,12 +56,13 @@ class Skimmer:
                 break
             before, at, line = before.successor, match.end(), line + 1
             seq, last_hash, last_time = seq + 1, entry_hash, time
+            hashes.append(entry_hash)
             if before.phase == "intent":
                 self._pairing.add_intent(trace_id, seq, line)
             elif before.phase == "outcome":
                 self._pairing.add_outcome(trace_id, seq, line)
         self._before = before
-        run.skip_to(seq, last_hash, last_time, line - first)
+        run.skip(hashes, last_time)
         return line, at
 
     def _match(self, text: str, at: int, before: Shape) -> re.Match[str] | None:

@@ -2,31 +2,60 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import click
 
 from aegis_audit import render
 from aegis_audit.archive import find_segments
+from aegis_audit.demand import Demands
+from aegis_audit.errors import UnusableQuery
 from aegis_audit.export import document
+from aegis_audit.query import parse_age
+from aegis_audit.sidecar import booted_at, find_sidecars
+from aegis_audit.verify import Knowledge
 from aegis_audit.verify import verify as judge
+
+
+def _oldest(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """Turn an age into the timestamp of that moment."""
+    try:
+        return None if text is None else parse_age(text, datetime.now(UTC))
+    except UnusableQuery as exc:
+        raise click.BadParameter(str(exc), ctx, param) from exc
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--from-genesis", is_flag=True, help="Demand that the log begins with its first entry.")
 @click.option("--allow-empty", is_flag=True, help="Accept files and directories that are there and hold no entry.")
+@click.option("--min-records", type=click.IntRange(0), default=0, metavar="N", help="Demand so many entries.")
+@click.option(
+    "--max-age",
+    "not_before",
+    callback=_oldest,
+    metavar="AGE",
+    help="Demand an entry that is not older: 90s, 15m, 2h, 3d.",
+)
+@click.option("--no-sidecar", is_flag=True, help="Leave out the sidecar beside the log: what is judged is an archive.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit status is the verdict.")
-def verify(paths: tuple[str, ...], *, from_genesis: bool, allow_empty: bool, form: str, quiet: bool) -> int:
+def verify(paths: tuple[str, ...], *, no_sidecar: bool, form: str, quiet: bool, **demands: Any) -> int:
     """Judge whether a log is whole and unchanged.
 
     Takes files, directories, globs or '-', plain or compressed (.gz, .xz, .bz2, .zst), in any order: segments are
-    put in order by what is in them.
+    put in order by what is in them. On the host that writes the log, the sidecar beside it shows whether its end was
+    cut off.
 
     Example: aegis-audit verify --from-genesis ~/.local/state/aegis-mcp/
     """
+    # Before anything else: what a sidecar knows now is in the log when that is read.
+    sidecars = () if no_sidecar else find_sidecars(paths)
+    knowledge = Knowledge(sidecars=tuple(sidecars), booted=booted_at())
     size = sum(segment.size for segment in find_segments(paths))
     with render.progress(size, "verifying") as advance:
-        report = judge(paths, from_genesis=from_genesis, allow_empty=allow_empty, progress=advance)
+        report = judge(paths, Demands(**demands), knowledge, progress=advance)
     if quiet:
         return report.verdict.exit_code
     if form == "json":

@@ -1,0 +1,24 @@
+"""What is demanded of a log beside that nothing is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a verification has to show; by default nothing but an intact log, or a part of one.
+
+    `from_genesis`: each log begins with its first entry. `allow_empty`: files and directories that are there and hold
+    no entry are accepted. `min_records`: so many entries in all. `not_before`: the latest entry of each log is not
+    older than this timestamp.
+    """
+
+    from_genesis: bool = False
+    allow_empty: bool = False
+    min_records: int = 0
+    not_before: str | None = None
+
+
+NOTHING_DEMANDED: Final = Demands()

@@ -1,0 +1,187 @@
+"""On the host that writes a log, its sidecar shows what was done to the log alone, and accuses no accident."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aegis_audit.mark import SLOTS_SIZE
+from aegis_audit.sidecar import find_sidecars
+from aegis_audit.verify import Knowledge, verify
+from support.auditor import Outcome, audit
+from support.journals import append, journal, log_of
+from support.logs import LogBuilder, small_log, write
+
+VALID = 0
+TAMPERED = 1
+INCOMPLETE = 4
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Return a log of five entries that a gateway has written."""
+    append(journal(tmp_path), 1, 2, 3, 4)
+    return log_of(tmp_path)
+
+
+def judged(*arguments: str | Path) -> tuple[int, list[str]]:
+    """Return the status and the ids of what is found, notes apart."""
+    return verdict(audit("verify", "--format", "json", *arguments))
+
+
+def verdict(outcome: Outcome) -> tuple[int, list[str]]:
+    assert outcome.status == outcome.json["exit_code"]
+    return outcome.status, [one["id"] for one in outcome.json["findings"] if one["verdict"] != "note"]
+
+
+def lines_of(log: Path) -> list[bytes]:
+    return log.read_bytes().splitlines(keepends=True)
+
+
+def rewritten(log: Path) -> list[bytes]:
+    """Return another log of the same length and of the same name."""
+    first = lines_of(log)[0]
+    origin = first.split(b'"origin":"')[1].split(b'"')[0].decode()
+    return small_log(2, origin=origin, session_id="ab" * 16)
+
+
+def test_a_whole_log_is_valid_and_the_sidecar_is_named(log: Path) -> None:
+    for path in (log, log.parent, f"{log.parent}/audit*"):
+        outcome = audit("verify", "--format", "json", path)
+        assert verdict(outcome) == (VALID, [])
+        assert outcome.json["sidecars"] == [
+            {
+                "path": str(log.with_suffix(".tlog")),
+                "log": str(log),
+                "seq": 4,
+                "entry_hash": outcome.json["logs"][0]["head_hash"],
+                "standing": "held",
+            }
+        ]
+    assert f"Compared with sidecar {log.with_suffix('.tlog')}, entry 4: held\n" in audit("verify", log).stdout
+
+
+def test_a_log_whose_end_is_cut_off_in_place_is_tampering(log: Path) -> None:
+    lines = lines_of(log)
+    for kept in range(1, len(lines)):
+        os.truncate(log, len(b"".join(lines[:kept])))
+        assert judged(log) == judged(log.parent) == (TAMPERED, ["AEG009"])
+        log.write_bytes(b"".join(lines))
+
+
+def test_a_log_that_is_emptied_deleted_or_exchanged_for_a_shorter_file_is_never_valid(log: Path) -> None:
+    write(log.with_name("other"), lines_of(log)[:3]).replace(log)
+    assert judged(log) == (INCOMPLETE, ["AEG205"])
+    os.truncate(log, 0)
+    assert judged(log) == judged(log.parent) == (INCOMPLETE, ["AEG205", "AEG301"])
+    log.unlink()
+    assert judged(log) == judged(log.parent) == (INCOMPLETE, ["AEG205", "AEG301"])
+
+
+def test_another_valid_log_in_its_place_is_tampering(log: Path) -> None:
+    write(log, rewritten(log))
+    assert judged(log) == (TAMPERED, ["AEG008"])
+    write(log, small_log(2))
+    assert judged(log) == judged(log.parent) == (TAMPERED, ["AEG010"])
+
+
+def test_a_log_that_is_rewritten_and_grows_is_tampering_as_long_as_the_sidecar_knows_the_old_end(log: Path) -> None:
+    write(log, [*rewritten(log), b""])
+    more = LogBuilder(session_id="ab" * 16)
+    lines = rewritten(log)
+    more.head = type(more.head)(4, lines[-1][15:79].decode())
+    more.call(9)
+    write(log, [*lines, *more.lines])
+    assert judged(log) == (TAMPERED, ["AEG008"])
+
+
+def test_without_its_sidecar_a_log_is_judged_as_an_archive(log: Path) -> None:
+    os.truncate(log, len(b"".join(lines_of(log)[:3])))
+    assert judged("--no-sidecar", log) == (VALID, [])
+    copy = Path(shutil.copy(log, log.parent.parent / "copy.log"))
+    outcome = audit("verify", copy)
+    assert outcome.status == VALID
+    assert "Nothing beside the log says where it ends." in outcome.stdout
+
+
+# What is innocent.
+
+
+def test_a_rotated_segment_alone_does_not_claim_to_hold_the_end(log: Path) -> None:
+    writer = journal(log.parent.parent)
+    rotated = log.rename(log.with_name("audit.log.1"))
+    append(writer, 5)
+    assert judged(rotated) == (VALID, [])
+    assert judged(log) == judged(log.parent) == judged(log, rotated) == (VALID, [])
+
+
+def test_a_rotated_segment_that_was_rewritten_is_found_by_the_mark_it_was_left_with(log: Path) -> None:
+    rotated = log.rename(log.with_name("audit.log.1"))
+    write(rotated, rewritten(rotated))
+    assert judged(rotated) == (TAMPERED, ["AEG008"])
+
+
+def test_a_log_that_was_renamed_is_incomplete_alone_and_valid_with_its_segments(
+    log: Path,
+) -> None:
+    rotated = log.rename(log.with_name("audit.log-20261124"))
+    assert judged(log.parent) == (VALID, [])
+    log.touch()
+    assert judged(log) == (INCOMPLETE, ["AEG205", "AEG301"])
+    assert judged(log.parent) == judged(log, rotated) == (VALID, [])
+
+
+def test_a_log_that_was_copied_and_cut_is_incomplete_alone_and_valid_with_the_copy(log: Path) -> None:
+    copy = Path(shutil.copy(log, log.with_name("audit.log.1")))
+    os.truncate(log, 0)
+    assert judged(log) == (INCOMPLETE, ["AEG205", "AEG301"])
+    assert judged(log.parent) == judged(copy, log) == (VALID, [])
+
+
+def test_a_copy_of_the_directory_that_was_made_while_the_log_grew_is_incomplete(log: Path, tmp_path: Path) -> None:
+    before = log.read_bytes()
+    append(journal(tmp_path), 5)
+    copy = tmp_path / "copy"
+    shutil.copytree(log.parent, copy)
+    (copy / "audit.log").write_bytes(before)
+    assert judged(copy) == (INCOMPLETE, ["AEG205"])
+
+
+def test_a_log_that_is_ahead_of_its_mark_is_valid(log: Path, tmp_path: Path) -> None:
+    head = log.with_suffix(".tlog") / "head"
+    before = head.read_bytes()
+    append(journal(tmp_path), 5)
+    head.write_bytes(before)
+    assert judged(log) == (VALID, [])
+
+
+def test_a_log_that_is_shorter_after_the_machine_was_started_again_is_incomplete(log: Path) -> None:
+    os.truncate(log, len(b"".join(lines_of(log)[:3])))
+    sidecars = tuple(find_sidecars([str(log)]))
+    for booted, status in ((0, TAMPERED), (sidecars[0].modified + 1, INCOMPLETE), (None, INCOMPLETE)):
+        report = verify([str(log)], knowledge=Knowledge(sidecars=sidecars, booted=booted))
+        assert report.verdict.exit_code == status
+
+
+@pytest.mark.parametrize("content", [b"", bytes(SLOTS_SIZE), b"\xff" * SLOTS_SIZE])
+def test_a_sidecar_without_a_mark_is_said_to_have_none(log: Path, content: bytes) -> None:
+    (log.with_suffix(".tlog") / "head").write_bytes(content)
+    outcome = audit("verify", "--format", "json", log)
+    assert verdict(outcome) == (VALID, [])
+    assert [one["id"] for one in outcome.json["findings"]] == ["AEG509"]
+    (log.with_suffix(".tlog") / "head").unlink()
+    assert audit("verify", "--quiet", log).status == VALID
+
+
+def test_two_logs_in_one_directory_are_compared_each_with_its_own_sidecar(log: Path, tmp_path: Path) -> None:
+    append(journal(tmp_path / "elsewhere"), 1, 2)
+    theirs = log_of(tmp_path / "elsewhere")
+    theirs.with_suffix(".tlog").rename(log.with_name("audit-b.tlog"))
+    other = theirs.rename(log.with_name("audit-b.log"))
+    assert judged(log.parent) == judged(log, other) == judged(other) == (VALID, [])
+    os.truncate(other, len(b"".join(lines_of(other)[:2])))
+    assert judged(log.parent) == judged(other) == (TAMPERED, ["AEG009"])
+    assert judged(log) == (VALID, [])
