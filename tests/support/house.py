@@ -43,6 +43,7 @@ LAYERS: Final = {
             "policy/located",
             "policy/matching",
             "audit/redaction",
+            "audit/retention",
             "audit/storage",
             "audit/record",
             "pins/definition",
@@ -74,8 +75,8 @@ LAYERS: Final = {
         ("relay", "proposal"),
         ("gateway", "workspace", "demo"),
         ("cli/options", "cli/output"),
-        ("cli/serving", "cli/pins/options", "cli/policy/*"),
-        ("cli/pins/approve", "cli/pins/diff", "cli/pins/list"),
+        ("cli/serving", "cli/audit/options", "cli/pins/options", "cli/policy/*"),
+        ("cli/audit/acknowledge", "cli/audit/rotate", "cli/pins/approve", "cli/pins/diff", "cli/pins/list"),
         ("cli/*",),
         ("cli",),
         ("__main__",),
@@ -89,7 +90,8 @@ SIBLINGS: Final = ("policy", "audit", "pins", "upstream")
 FORMAT: Final = ("canonical", "chain", "entry", "errors", "escape", "mark")
 # One module reads logs back, to decide anew on what they hold: it finds segments, plain or compressed, and takes intact
 # entries as the auditor's own commands do, so that there is one way to read a log. It asks for no verdict.
-READERS: Final = {"recorded": ("archive", "reading")}
+# Another knows rotated segments by their first entry, whatever they are compressed with.
+READERS: Final = {"recorded": ("archive", "reading"), "audit/retention": ("segment",)}
 
 # Where a third-party library enters, so that it could be exchanged in one place; a library without a door stays out.
 DOORS: Final = {
@@ -102,7 +104,7 @@ DOORS: Final = {
         "zstandard": ("expand",),
     },
     "aegis_mcp": {
-        "click": ("__main__", "cli", "cli/*", "cli/pins/*", "cli/policy/*"),
+        "click": ("__main__", "cli", "cli/*", "cli/audit/*", "cli/pins/*", "cli/policy/*"),
         "mcp": ("demo", "workspace"),  # a client and a server; the relay itself has no model of the protocol
         "orjson": ("frame",),  # reads what it would write back as it came
         "platformdirs": ("settings",),

@@ -42,7 +42,9 @@ EVENT_KINDS: Final = frozenset(
     {
         "log_opened",
         "segment_opened",
+        "segments_dropped",
         "recovered",
+        "break_acknowledged",
         "entries_lost",
         "gateway_started",
         "gateway_stopped",

@@ -41,6 +41,19 @@ class Durability(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Rotation:
+    """When the log goes on in a new segment, and how long those that are full are kept; None for no bound.
+
+    `max_bytes` is how large a segment may grow; the newest `keep_segments` of those that were rotated are kept, and of
+    them those younger than `keep_days`.
+    """
+
+    max_bytes: int | None = None
+    keep_segments: int | None = None
+    keep_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """How the log is written; `deadline` in seconds, more than 0 and at most 60."""
 
@@ -48,6 +61,7 @@ class AuditSettings:
     on_failure: OnFailure = OnFailure.DENY
     durability: Durability = Durability.SYNC_WRITES
     deadline: float = 2.0
+    rotation: Rotation = Rotation()
 
 
 def default_audit_log() -> Path:

@@ -9,24 +9,30 @@ from __future__ import annotations
 import re
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from aegis_audit import canonical, chain
 from aegis_audit.chain import GENESIS, Head
-from aegis_audit.entry import MAX_LINE, Draft
+from aegis_audit.entry import MAX_LINE, Draft, Entry
 from aegis_audit.mark import Mark
 from aegis_mcp import __version__
-from aegis_mcp.audit import survey
+from aegis_mcp.audit import retention, survey
 from aegis_mcp.audit.clock import Clock
 from aegis_mcp.audit.storage import RING_SIZE, Storage, explain
 from aegis_mcp.audit.survey import Beyond, Lost
 from aegis_mcp.errors import AuditUnavailable
+from aegis_mcp.settings import Rotation
 
 _REPLAY_NANOSECONDS: Final = 60_000_000_000
 """How long before a truncation a line may have been written and still be written again after it."""
+
+_NEVER: Final = Rotation()
 
 _SAMPLE: Final = 256
 """Bytes before a mark that tell one place in a log from another: less than a line, and most of what is its own."""
@@ -35,9 +41,11 @@ _SAMPLE: Final = 256
 class Journal:
     """The log at one path, shared with every other process that writes to it."""
 
-    def __init__(self, path: Path, session_id: str) -> None:
+    def __init__(self, path: Path, session_id: str, rotation: Rotation = _NEVER) -> None:
         self._storage = Storage(path)
         self._session_id = session_id
+        self._rotation = rotation
+        self._full = rotation.max_bytes or sys.maxsize
         self._clock = Clock()
 
     def append(self, drafts: Sequence[Draft], *, is_synced: bool, patience: float) -> Head:
@@ -54,6 +62,37 @@ class Journal:
                     # Cut between the look and now: what was just written may be gone with the rest.
                     mark = self._open_segment(mark, "truncated")
                 return mark.head
+        except OSError as exc:
+            self._storage.drop_log()
+            raise AuditUnavailable(explain(exc)) from exc
+
+    def rotate(self, reason: str, *, patience: float) -> Path | None:
+        """Let the log go on in a new segment, and drop what is not to be kept; wait at most `patience` seconds.
+
+        Return where the full segment is now, None if it holds nothing but the entry that opened it.
+
+        Raises:
+            LogLocked: another process has held the lock for that long.
+            AuditUnavailable: the log could not be renamed, or not gone on with.
+        """
+        with self._settled(patience) as mark:
+            if len(self._first_line(mark)) == mark.offset:
+                return None
+            segment = self._set_aside(mark)
+            self._after_rotation(mark, reason)
+            return segment
+
+    def head(self, *, patience: float) -> Head:
+        """Return the last entry of the log, mended if need be; waits and raises as `rotate` does."""
+        with self._settled(patience) as mark:
+            return mark.head
+
+    @contextmanager
+    def _settled(self, patience: float) -> Generator[Mark]:
+        """Hold the lock, with a mark that agrees with the log: for what is rare."""
+        try:
+            with self._storage.locked(patience):
+                yield self._settle()
         except OSError as exc:
             self._storage.drop_log()
             raise AuditUnavailable(explain(exc)) from exc
@@ -89,9 +128,51 @@ class Journal:
         if state is None or state.st_ino != mark.inode:
             return self._open_segment(mark, "rotated" if state else "missing")
         if state.st_size == mark.offset:
-            return mark
+            return mark if mark.offset < self._full else self._rotate_full(mark)
         is_cut = state.st_size < mark.offset or self._was_cut(mark)
         return self._open_segment(mark, "truncated") if is_cut else self._take_over(mark)
+
+    def _rotate_full(self, mark: Mark) -> Mark:
+        try:
+            self._set_aside(mark)
+        except OSError:
+            # A log that cannot be renamed is still a log: try again when it has grown by as much once more.
+            self._full += self._full
+            return mark
+        return self._after_rotation(mark, "size")
+
+    def _set_aside(self, mark: Mark) -> Path:
+        return self._storage.set_aside(retention.rotated_name(self._storage.path, mark.head.seq, datetime.now(UTC)))
+
+    def _after_rotation(self, mark: Mark, reason: str) -> Mark:
+        mark = self._open_segment(mark, reason)
+        with suppress(OSError):  # what cannot be removed now is found again at the next rotation
+            return self._drop_old(mark)
+        return mark
+
+    def _drop_old(self, mark: Mark) -> Mark:
+        """Record which segments are not kept any longer, and only then remove them."""
+        segments = retention.rotated_segments(self._storage.path)
+        first = Entry.parse(self._first_line(mark))
+        dropped = retention.to_drop(segments, first, self._rotation, datetime.now(UTC))
+        if not dropped:
+            return mark
+        after = segments[len(dropped)].first if len(dropped) < len(segments) else first
+        event: dict[str, object] = {
+            "dropped": [dropped[0].first.seq, after.seq - 1],
+            "kind": "segments_dropped",
+            "origin": mark.origin,
+            "prev_hash": after.prev_hash,
+            "segments": len(dropped),
+        }
+        mark = self._write(mark, [self._event(event)])
+        for segment in dropped:
+            self._storage.remove(segment.path)
+        return mark
+
+    def _first_line(self, mark: Mark) -> bytes:
+        start = self._storage.read(mark.inode, 0, MAX_LINE)
+        return start[: start.find(b"\n") + 1]
 
     def _was_cut(self, mark: Mark) -> bool:
         """Tell whether a log that is longer than its mark says was cut before, and has grown again."""

@@ -28,7 +28,9 @@ class EventKind(Enum):
 
     LOG_OPENED = "log_opened"
     SEGMENT_OPENED = "segment_opened"
+    SEGMENTS_DROPPED = "segments_dropped"
     RECOVERED = "recovered"
+    BREAK_ACKNOWLEDGED = "break_acknowledged"
     ENTRIES_LOST = "entries_lost"
     GATEWAY_STARTED = "gateway_started"
     GATEWAY_STOPPED = "gateway_stopped"

@@ -150,6 +150,20 @@ class Storage:
         self._inode = state.st_ino
         return state.st_ino, state.st_size
 
+    def set_aside(self, name: str) -> Path:
+        """Give the log another name, which nothing has yet; return its path."""
+        path = self.path.with_name(name)
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        self.path.rename(path)
+        _sync_directory(path.parent)
+        return path
+
+    def remove(self, path: Path) -> None:
+        """Remove a segment that is not kept any longer."""
+        path.unlink()
+        _sync_directory(path.parent)
+
     def read(self, inode: int, offset: int, size: int = MOST_READ) -> bytes:
         """Return the bytes of the log from `offset` on, at most `size` and never more than `MOST_READ`."""
         log = self._open_log(inode)

@@ -87,7 +87,7 @@ def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -
     redact = partial(redaction.redact, mode=policy.audit.arguments, key=key)
     keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
-    journal = Journal(path, keeper.session_id)
+    journal = Journal(path, keeper.session_id, policy.audit.rotation)
     gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(gateway.run(*wire))

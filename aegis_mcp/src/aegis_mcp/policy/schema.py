@@ -25,10 +25,13 @@ from aegis_mcp.policy.model import (
     Rule,
     Upstream,
 )
-from aegis_mcp.settings import ArgumentMode, AuditSettings, Durability, OnFailure
+from aegis_mcp.settings import ArgumentMode, AuditSettings, Durability, OnFailure, Rotation
 
 MAX_RULES: Final = 2_000
 """Rules of one file; comparing each with those before it is quick for so many, however they are written."""
+
+MIN_SEGMENT: Final = 64 * 1024
+"""Bytes of the smallest segment that a policy may ask for: the longest entry fits in it."""
 
 _SECTIONS: Final = (
     *("version", "defaults", "trust_annotations", "upstreams", "rules"),
@@ -77,14 +80,30 @@ class _Schema(Conditions, Endpoints):
         return Defaults(**{name: self.choice(value, Effect, Effect.DENY) for name, value in given.items()})
 
     def _audit(self, where: Located | None) -> AuditSettings:
-        given = self.members(where, ("arguments", "on_failure", "durability", "deadline"))
+        given = self.members(where, ("arguments", "on_failure", "durability", "deadline", "rotate", "retention"))
         standard = AuditSettings()
         return AuditSettings(
             self.choice(given.get("arguments"), ArgumentMode, standard.arguments),
             self.choice(given.get("on_failure"), OnFailure, standard.on_failure),
             self.choice(given.get("durability"), Durability, standard.durability),
             self.seconds(given.get("deadline"), standard.deadline),
+            self._rotation(given.get("rotate"), given.get("retention")),
         )
+
+    def _rotation(self, rotate: Located | None, retention: Located | None) -> Rotation:
+        full = self.members(rotate, ("max_bytes",))
+        kept = self.members(retention, ("segments", "days"))
+        size = self._size(full["max_bytes"]) if "max_bytes" in full else None
+        if size is not None and size < MIN_SEGMENT:
+            self.note(full["max_bytes"], f"a segment has at least {MIN_SEGMENT // 1024}KiB")
+        return Rotation(size, *(self._count(kept[name]) if name in kept else None for name in ("segments", "days")))
+
+    def _count(self, where: Located) -> int:
+        number = self.number(where)
+        if not isinstance(number, int) or not 0 < number <= 100_000:
+            self.note(where, "this must be a whole number, more than 0 and at most 100000")
+            return 1
+        return number
 
     def _upstreams(self, where: Located | None, *, is_trusting: bool) -> MappingProxyType[str, Upstream]:
         upstreams: dict[str, Upstream] = {}

@@ -1,0 +1,23 @@
+"""`aegis-mcp audit`: what a person does to the log."""
+
+from __future__ import annotations
+
+import click
+
+from aegis_mcp.cli.audit.acknowledge import acknowledge
+from aegis_mcp.cli.audit.rotate import rotate
+
+
+@click.group()
+@click.pass_context
+def audit(ctx: click.Context) -> None:
+    """Rotate the log, and acknowledge a break in it.
+
+    Gateways that use the log go on meanwhile. To judge and read it there is aegis-audit.
+    """
+    # Options before the group's name are those of its commands: aegis-mcp --audit-log FILE audit rotate
+    ctx.default_map = dict.fromkeys(audit.commands, ctx.default_map)
+
+
+for command in (acknowledge, rotate):
+    audit.add_command(command)

@@ -1,0 +1,31 @@
+"""What the commands on the log share: which log, and how it is written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from aegis_mcp import settings
+from aegis_mcp.audit import redaction
+from aegis_mcp.audit.journal import Journal
+from aegis_mcp.audit.record import Recordkeeper
+from aegis_mcp.errors import ConfigError
+from aegis_mcp.policy import loader
+
+PATIENCE: Final = 10.0
+"""Seconds that a command waits for the lock of the log."""
+
+
+def open_log(policy: Path | None, audit_log: Path | None) -> tuple[Path, Journal, Recordkeeper]:
+    """Return the path of a log that is there, its journal, and what makes entries of this run.
+
+    Raises:
+        ConfigError: there is no log, or the policy has mistakes.
+    """
+    loaded = loader.chosen(policy)
+    path = (audit_log or settings.default_audit_log()).expanduser().absolute()
+    if not any(map(os.path.lexists, (path, path.with_suffix(".tlog") / "head"))):
+        raise ConfigError(f"there is no log {str(path)!r}; name it with --audit-log")
+    keeper = Recordkeeper(policy_sha256=loaded.sha256, redact=lambda value: value, scrub=redaction.scrub)
+    return path, Journal(path, keeper.session_id, loaded.audit.rotation), keeper
