@@ -19,8 +19,8 @@ LAYERS: Final = {
         ("demand", "escape", "signature", "verdict"),
         ("finding",),
         ("errors", "report"),
-        ("canonical", "expand", "checks/findings"),
-        ("entry",),
+        ("canonical", "expand", "note", "tree", "checks/findings"),
+        ("checkpoint", "entry"),
         ("chain",),
         ("mark", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
         ("archive", "follow", "checks/damage", "checks/overlap", "checks/skim"),
@@ -87,7 +87,7 @@ LAYERS: Final = {
 SIBLINGS: Final = ("policy", "audit", "pins", "upstream")
 
 # What the gateway knows of the auditor is the format of the log and how text is made safe to show, never how it judges.
-FORMAT: Final = ("canonical", "chain", "entry", "errors", "escape", "mark")
+FORMAT: Final = ("canonical", "chain", "checkpoint", "entry", "errors", "escape", "mark", "note", "tree")
 # One module reads logs back, to decide anew on what they hold: it finds segments, plain or compressed, and takes intact
 # entries as the auditor's own commands do, so that there is one way to read a log. It asks for no verdict.
 # Another knows rotated segments by their first entry, whatever they are compressed with.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def missing(marker: str) -> str | None:
             return None if has_servers else "needs the published Python servers: run `make setup`"
         case "mount":
             return None if shutil.which("mount") and _may_mount() else "needs the right to mount a tmpfs"
+        case "openssl":
+            return None if _is_openssl_3() else "needs OpenSSL 3: LibreSSL does not verify Ed25519"
         case _:
             return None if program(marker) else f"needs {marker}"
 
@@ -89,3 +92,9 @@ def _script(path: str) -> tuple[str, str]:
 def _python_server(name: str) -> str:
     folder = "Scripts" if sys.platform == "win32" else "bin"
     return str(_CACHE / name / folder / name)
+
+
+def _is_openssl_3() -> bool:
+    found = shutil.which("openssl")
+    version = subprocess.run([found, "version"], capture_output=True, text=True, check=False).stdout if found else ""
+    return version.startswith("OpenSSL ") and int(version.split()[1].split(".")[0]) >= 3

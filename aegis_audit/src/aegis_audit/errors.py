@@ -7,7 +7,12 @@
     │   └── AbsentSegment     there is nothing of that name
     │       └── EmptyDirectory    there is a directory, and no segment in it
     ├── DamagedSegment        wrong: compressed bytes that do not expand to their end (a finding for the verifier)
-    └── UnusableQuery         wrong: a filter that cannot be understood
+    ├── UnusableQuery         wrong: a filter that cannot be understood
+    ├── Unprovable            could not tell: the entries that a proof needs are not there
+    ├── MalformedNote         wrong: bytes that are not one signed note, key, checkpoint or proof of C2SP
+    ├── ForgedSignature       wrong: a line of a known key that does not verify (a finding for the verifier)
+    ├── BrokenSuccession      wrong: a checkpoint or a handover that the epoch in office does not vouch for (a finding)
+    └── UnusableKey           could not tell: a private key that is missing, unsafe or cannot be read
 
 A tampered log is a `Finding`, never an exception.
 """
@@ -67,3 +72,37 @@ class DamagedSegment(AuditError):
 
 class UnusableQuery(AuditError):
     """A filter of `inspect` or `summarize` that cannot be understood."""
+
+
+class Unprovable(AuditError):
+    """A proof that cannot be made from the entries that are there."""
+
+
+class MalformedNote(AuditError):
+    """Bytes that are not one signed note, or a key, a checkpoint or a proof that is not in the form of C2SP."""
+
+
+class ForgedSignature(AuditError):
+    """A line of a note that has the name and id of a known key, and does not verify; `name` is the key's."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"the signature of {name!r} does not verify")
+
+
+class BrokenSuccession(AuditError):
+    """A checkpoint, or the announcement of an epoch, that breaks the succession of the keys."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(f"expected {expected}, found {found}")
+
+
+class UnusableKey(AuditError):
+    """A private key that cannot be used; `path` says where it is looked for, `reason` what to do."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"key {path!r}: {reason}")

@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 SEED_SIZE: Final = 32
 """Bytes of a private key, which is also its seed."""
 
+SIGNATURE_SIZE: Final = 64
+"""Bytes of a signature."""
+
 
 def generate() -> bytes:
     """Return a new private key from the system's source of randomness."""
