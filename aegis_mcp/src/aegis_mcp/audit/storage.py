@@ -15,8 +15,6 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +38,21 @@ class LogLocked(AuditUnavailable):
     """Another process holds the lock of the log."""
 
 
+class _Lock:
+    """A lock that is held, and given back at the end of a `with` block; a generator would cost more than the lock."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        unlock(self._descriptor)
+
+
 class Storage:
     """The files of the log at `path`, opened when they are first needed and again when they have gone."""
 
@@ -55,14 +68,17 @@ class Storage:
         self._head: int | None = None
         self._tail: int | None = None
 
-    @contextmanager
-    def locked(self, patience: float) -> Generator[None]:
-        """Hold the lock of the log; wait for it at most `patience` seconds.
+    def locked(self, patience: float) -> _Lock:
+        """Take the lock of the log and hold it in a `with` block; wait for it at most `patience` seconds.
 
         Raises:
             LogLocked: somebody else holds it for longer.
             AuditUnavailable: the files cannot be used.
         """
+        lock = self._try_lock()
+        return _Lock(self._wait_for_lock(patience) if lock is None else lock)
+
+    def _wait_for_lock(self, patience: float) -> int:
         deadline = time.monotonic() + patience
         pause = _FIRST_PAUSE
         while (lock := self._try_lock()) is None:
@@ -71,10 +87,7 @@ class Storage:
                 raise LogLocked(f"another process has held the lock of {self.path} for {patience:g} s")
             time.sleep(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)
-        try:
-            yield
-        finally:
-            unlock(lock)
+        return lock
 
     def close(self) -> None:
         """Close every file; the next use opens them again."""
@@ -123,9 +136,7 @@ class Storage:
         log = self._open_log(mark.inode)
         self.remember(mark.ring, data)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(log, view) :]
+            _write_all(log, data)
             if is_synced:
                 _sync(log)
         except OSError:
@@ -177,7 +188,7 @@ class Storage:
 
     def size(self, mark: Mark) -> int:
         """Return how many bytes the log has now."""
-        return os.fstat(self._open_log(mark.inode)).st_size
+        return os.lseek(self._open_log(mark.inode), 0, os.SEEK_END)
 
     def changed_at(self, mark: Mark) -> int:
         """Return when the log was changed last, in nanoseconds since the epoch."""
@@ -253,6 +264,12 @@ def explain(error: OSError) -> str:
         case _:
             remedy = "look at its disk"
     return f"the audit log cannot be written ({error.strerror}); {remedy}"
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, memoryview(data)[written:])
 
 
 def _sync(descriptor: int) -> None:
