@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aegis_mcp import frame
 from aegis_mcp.errors import MalformedFrame
 from aegis_mcp.frame import FrameKind
-from support.frames import REFUSED
+from support.frames import INVALID, PASSED, REFUSED
 
 ACCEPTED = {
     b'{"jsonrpc":"2.0","id":1,"method":"ping"}': FrameKind.REQUEST,
@@ -27,8 +27,14 @@ ACCEPTED = {
 
 @pytest.mark.parametrize("line", REFUSED.values(), ids=REFUSED.keys())
 def test_a_line_that_peers_could_read_in_two_ways_is_refused(line: bytes) -> None:
-    with pytest.raises(MalformedFrame):
+    with pytest.raises(MalformedFrame) as caught:
         frame.parse(line)
+    assert caught.value.request_id == (1 if line in INVALID.values() else None)
+
+
+@pytest.mark.parametrize("line", PASSED.values(), ids=PASSED.keys())
+def test_a_line_that_only_looks_like_it_is_accepted(line: bytes) -> None:
+    assert frame.parse(line).raw == line
 
 
 @pytest.mark.parametrize(("line", "kind"), ACCEPTED.items(), ids=range(len(ACCEPTED)))

@@ -19,6 +19,13 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
+def peak_memory(pid: int) -> int:
+    """Return the bytes that a process has had in memory at the most so far."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(peak) * 1024
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     """Wait until something holds, at most 20 s."""
     deadline = time.monotonic() + _LIMIT_SECONDS
