@@ -7,6 +7,7 @@
     │   └── AbsentSegment     there is nothing of that name
     │       └── EmptyDirectory    there is a directory, and no segment in it
     ├── DamagedSegment        wrong: compressed bytes that do not expand to their end (a finding for the verifier)
+    ├── UnusableState         could not tell: what an earlier verification has left cannot be read or written
     ├── UnusableQuery         wrong: a filter that cannot be understood
     ├── Unprovable            could not tell: the entries that a proof needs are not there
     ├── MalformedNote         wrong: bytes that are not one signed note, key, checkpoint or proof of C2SP
@@ -22,6 +23,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aegis_audit.finding import FindingCode
 
 
@@ -68,6 +71,15 @@ class DamagedSegment(AuditError):
         self.found = found
         self.is_cut_off = is_cut_off
         super().__init__(f"expected {expected}, found {found}")
+
+
+class UnusableState(AuditError):
+    """The file of an earlier verification cannot be used; `path` says which, `reason` why."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"state {str(path)!r}: {reason}")
 
 
 class UnusableQuery(AuditError):

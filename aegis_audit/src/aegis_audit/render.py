@@ -155,7 +155,11 @@ def _ends(screen: Screen, report: Report) -> None:
     for one in report.sidecars:
         known = f"sidecar {escape(one.path)}" if one.seq is None else f"sidecar {escape(one.path)}, entry {one.seq}"
         screen.line(f"Compared with {known}: {escape(one.standing)}")
-    if not report.sidecars:
+    for one in report.earlier:
+        origin = "of unknown origin" if one.origin is None else escape(one.origin)
+        what = f"Not read again: entries {one.first_seq} to {one.last_seq} of log {origin}"
+        screen.line(f"{what}, verified at {one.verified_at}")
+    if not (report.sidecars or report.earlier):
         screen.prose(NO_END_KNOWN)
     screen.line()
 

@@ -28,7 +28,7 @@ NOT_SHOWN: Final = (
 
 NO_END_KNOWN: Final = (
     "Nothing beside the log says where it ends. On the host that writes it, its sidecar does (the directory that is "
-    "named like the log and ends in .tlog); copy it along with the log."
+    "named like the log and ends in .tlog): copy it along with the log. With --state, the last verification does."
 )
 """What is missing where no end is known, and how to get it."""
 
@@ -74,6 +74,16 @@ class SidecarReport:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierReport:
+    """Entries of a log that an earlier verification has judged, and that were not read again."""
+
+    origin: str | None
+    first_seq: int
+    last_seq: int
+    verified_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A verification's outcome; `counts` holds how often each code was found, `findings` the first of them in order."""
 
@@ -85,6 +95,7 @@ class Report:
     segments: tuple[SegmentReport, ...]
     logs: tuple[LogReport, ...]
     sidecars: tuple[SidecarReport, ...]
+    earlier: tuple[EarlierReport, ...]
 
     @property
     def codes(self) -> frozenset[FindingCode]:
@@ -111,6 +122,7 @@ class Report:
             "segments": [_segment_json(segment) for segment in self.segments],
             "logs": [_log_json(log) for log in self.logs],
             "sidecars": [asdict(sidecar) for sidecar in self.sidecars],
+            "earlier": [asdict(earlier) for earlier in self.earlier],
         }
 
 

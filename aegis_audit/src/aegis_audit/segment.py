@@ -85,9 +85,14 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment by the path under which it was found; `-` is standard input."""
+    """A segment by the path under which it was found; `-` is standard input.
+
+    It is read from byte `start` on, where a line begins, behind so many lines.
+    """
 
     path: str
+    start: int = 0
+    lines_before: int = 0
 
     @property
     def can_be_read_again(self) -> bool:
@@ -110,11 +115,11 @@ class Segment:
             UnreadableSegment: it is no regular file, may not be read, or shrank while it was read.
             DamagedSegment: it is compressed, and does not expand to its end.
         """
-        return _cut(expand(_counted(_read(self.path), progress)))
+        return _cut(expand(_counted(_read(self.path, self.start), progress)), self.start)
 
     def lines(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[Line]:
         """Yield every line in order; calls `progress` and raises as `blocks` does."""
-        return _one_by_one(self.blocks(progress))
+        return _one_by_one(self.blocks(progress), self.lines_before)
 
 
 def lines_of(pieces: Iterator[bytes]) -> Iterator[Line]:
@@ -122,8 +127,7 @@ def lines_of(pieces: Iterator[bytes]) -> Iterator[Line]:
     return _one_by_one(_cut(pieces))
 
 
-def _one_by_one(blocks: Iterator[Block]) -> Iterator[Line]:
-    number = 0
+def _one_by_one(blocks: Iterator[Block], number: int = 0) -> Iterator[Line]:
     for block in blocks:
         at = 0
         while at < len(block.data):
@@ -133,9 +137,9 @@ def _one_by_one(blocks: Iterator[Block]) -> Iterator[Line]:
             at += len(line.raw)
 
 
-def _cut(pieces: Iterator[bytes]) -> Iterator[Block]:
+def _cut(pieces: Iterator[bytes], offset: int = 0) -> Iterator[Block]:
     """Cut the bytes behind the ends of lines; of a line longer than `MAX_LINE` no more than that is held."""
-    offset, data = 0, b""
+    data = b""
     for piece in pieces:
         data += piece
         # No piece is longer than the longest line, so that only the line begun in an earlier one can be too long.
@@ -173,13 +177,13 @@ def _counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterat
         yield piece
 
 
-def _read(path: str) -> Iterator[bytes]:
+def _read(path: str, start: int) -> Iterator[bytes]:
     if path == STANDARD_INPUT:
         yield from _read_stream()
         return
     descriptor = open_file(path)
     try:
-        yield from _read_file(path, descriptor)
+        yield from _read_file(path, descriptor, start)
     except OSError as exc:
         raise UnreadableSegment(path, exc.strerror or str(exc)) from exc
     finally:
@@ -209,15 +213,15 @@ def _read_stream() -> Iterator[bytes]:
         raise UnreadableSegment(STANDARD_INPUT, str(exc)) from exc
 
 
-def _read_file(path: str, descriptor: int) -> Iterator[bytes]:
+def _read_file(path: str, descriptor: int, start: int) -> Iterator[bytes]:
     status = os.fstat(descriptor)
     if stat.S_ISDIR(status.st_mode):
         raise EmptyDirectory(path, "a directory without a segment")
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableSegment(path, "not a regular file")
-    left = status.st_size
+    left = status.st_size - os.lseek(descriptor, start, os.SEEK_SET)
     while left:
-        piece = os.read(descriptor, min(left, MAX_PIECE))
+        piece = os.read(descriptor, min(max(0, left), MAX_PIECE))
         # What a rotation truncates under the reader is no evidence of anything.
         if not piece or os.fstat(descriptor).st_size < status.st_size:
             raise UnreadableSegment(path, "the file shrank while it was read")

@@ -22,6 +22,9 @@ from aegis_audit.errors import UnreadableSegment
 from aegis_audit.mark import SLOTS_SIZE, Mark, newest
 from aegis_audit.segment import STANDARD_INPUT, open_file
 
+CRASHED: Final = "the machine was started after that: when one crashes, what was not synced is lost"
+"""Why entries that were in a file may not be there any more."""
+
 _HEAD: Final = "head"
 
 
@@ -71,7 +74,7 @@ def excuse(sidecar: Sidecar, given: Iterable[str], booted: int | None) -> str | 
     if others := [path for path in _segments_of(sidecar) if os.path.realpath(path) not in known]:
         return f"{others[0]!r} was not given"
     if booted is None or sidecar.modified < booted:
-        return "the machine was started after that: when one crashes, what was not synced is lost"
+        return CRASHED
     return None
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from aegis_audit.account import report_of, state_of
 from aegis_audit.archive import find_segments
-from aegis_audit.checks.ends import End, check_end, compare_end, known_from
+from aegis_audit.checks.ends import check_end, compare_end, known_from
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.join import Log, check_joints, split_by_log
 from aegis_audit.checks.known import Known, check_heads
@@ -20,28 +21,50 @@ from aegis_audit.checks.scan import Scan, scan
 from aegis_audit.demand import NOTHING_DEMANDED, Demands
 from aegis_audit.errors import EmptyDirectory
 from aegis_audit.finding import Finding, FindingCode, Place
-from aegis_audit.report import ASSURANCE, LogReport, Report, SegmentReport, SidecarReport
+from aegis_audit.report import Report
 from aegis_audit.shape import Shapes
 from aegis_audit.sidecar import Sidecar
-from aegis_audit.verdict import worst
+from aegis_audit.state import State, Verified, identify, resume
+from aegis_audit.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """What is known of the logs from outside of them.
 
-    `heads` are entries that they hold for certain; `sidecars` were read before the logs; `booted` is when the machine
-    was started, in nanoseconds since the epoch, None if that cannot be told.
+    `heads` are entries that they hold for certain; `earlier` is what was verified before, and is not to be read again;
+    `sidecars` were read before the logs; `booted` is when the machine was started, in nanoseconds since the epoch,
+    None if that cannot be told.
     """
 
     heads: tuple[Known, ...] = ()
+    earlier: State | None = None
     sidecars: tuple[Sidecar, ...] = ()
     booted: int | None = None
 
     @property
+    def verified(self) -> tuple[Verified, ...]:
+        """Return the logs that were verified before, as far as they were."""
+        return self.earlier.logs if self.earlier else ()
+
+    @property
+    def certain(self) -> list[Known]:
+        """Return the entries that the logs hold for certain."""
+        when = self.earlier.nanoseconds if self.earlier else None
+        verified = (Known(log.head, log.origin, "an earlier verification", when) for log in self.verified)
+        return [*self.heads, *verified]
+
+    @property
     def known(self) -> list[Known]:
         """Return every entry that is known."""
-        return [*self.heads, *filter(None, map(known_from, self.sidecars))]
+        return [*self.certain, *filter(None, map(known_from, self.sidecars))]
+
+
+class Examination(NamedTuple):
+    """The report of a verification, and what the next one can go on from; None unless the verdict is valid."""
+
+    report: Report
+    state: State | None
 
 
 NOTHING_KNOWN: Final = Knowledge()
@@ -59,45 +82,71 @@ def verify(
     A path at which there is nothing is never accepted. `progress` is called with the bytes of each step, as many as
     are on the disk.
     """
+    return examine(paths, demands, knowledge, progress=progress).report
+
+
+def examine(
+    paths: Iterable[str],
+    demands: Demands = NOTHING_DEMANDED,
+    knowledge: Knowledge = NOTHING_KNOWN,
+    *,
+    now: str = "",
+    progress: Callable[[int], None] = lambda _: None,
+) -> Examination:
+    """Verify as `verify` does, and say as well what the next verification can go on from; the time is `now`."""
     found, shapes = Findings(), Shapes()
-    segments = find_segments(paths)
+    given = find_segments(paths)
+    segments = resume(given, knowledge.earlier) if knowledge.earlier else given
+    statuses = [identify(segment) for segment in segments]  # before they are read: what comes later is new
     watched = frozenset(known.head.seq for known in knowledge.known)
     scans = [scan(segment, found, shapes, watched=watched, progress=progress) for segment in segments]
+    _recognize(scans, knowledge.verified)
     logs = split_by_log([one.runs for one in scans])
     ends = [compare_end(sidecar, logs) for sidecar in knowledge.sidecars]
-    found.add_all(_between(scans, logs))
-    found.add_all(_demanded(logs, demands))
+    found.add_all(_between(scans, logs, knowledge.verified))
+    found.add_all(_demanded(logs, knowledge.verified, demands))
     found.add_all(_nothing(scans, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
-    found.add_all(check_heads(knowledge.heads, logs))
+    found.add_all(check_heads(knowledge.certain, logs, knowledge.booted))
     for end in ends:
-        found.add_all(check_end(end, logs, [segment.path for segment in segments], knowledge.booted))
-    return _report(scans, logs, ends, found)
+        found.add_all(check_end(end, logs, [segment.path for segment in given], knowledge.booted))
+    report = report_of(scans, logs, ends, found, knowledge.earlier)
+    is_valid = report.verdict is Verdict.VALID
+    return Examination(report, state_of(scans, statuses, logs, knowledge.earlier, now) if is_valid else None)
 
 
-def _between(scans: Sequence[Scan], logs: Sequence[Log]) -> Iterator[Finding]:
+def _recognize(scans: Sequence[Scan], verified: Sequence[Verified]) -> None:
+    """Name the log of runs that go on from an earlier verification: the entry that did so is not read again."""
+    for run in (run for one in scans for run in one.runs if run.origin is None):
+        run.origin = next((log.origin for log in verified if run.known_hashes.get(log.seq) == log.entry_hash), None)
+
+
+def _between(scans: Sequence[Scan], logs: Sequence[Log], verified: Sequence[Verified]) -> Iterator[Finding]:
     lost = [missing for one in scans for missing in one.lost]
     for one in scans:
         yield from check_interruptions(one.runs)
         for log in logs:
             yield from check_order([run for run in one.runs if run.origin == log.origin])
     for log in logs:
-        yield from check_joints(log, lost)
+        earlier = [range(one.first_seq, one.seq + 1) for one in verified if one.origin == log.origin]
+        yield from check_joints(log, [*lost, *earlier])
     yield from unpaired([one.pairing for one in scans])
     for log in logs[1:]:
         found = f"{log.origin!r:.200}"
         yield Finding(FindingCode.SEVERAL_LOGS, log.runs[0].place, f"segments of {logs[0].origin!r:.200}", found)
 
 
-def _demanded(logs: Sequence[Log], demands: Demands) -> Iterator[Finding]:
+def _demanded(logs: Sequence[Log], verified: Sequence[Verified], demands: Demands) -> Iterator[Finding]:
     code = FindingCode.MISSING_START if demands.from_genesis else FindingCode.PARTIAL_LOG
+    before, count = {one.origin: one for one in verified}, 0
     for log in logs:
-        first, last = log.runs[0], log.last
-        if first.first_seq:
-            yield Finding(code, first.place, "entry 0", f"entry {first.first_seq}")
+        first, last, earlier = log.runs[0], log.last, before.get(log.origin)
+        first_seq = min(first.first_seq, earlier.first_seq) if earlier else first.first_seq
+        count += last.last_seq + 1 - first_seq if earlier else log.count
+        if first_seq:
+            yield Finding(code, first.place, "entry 0", f"entry {first_seq}")
         if demands.not_before and last.last_timestamp < demands.not_before:
             place = Place(last.place.path, seq=last.last_seq)
             yield Finding(FindingCode.TOO_OLD, place, f"an entry since {demands.not_before}", last.last_timestamp)
-    count = sum(log.count for log in logs)
     if count < demands.min_records:
         place = logs[0].runs[0].place if logs else Place("")
         yield Finding(FindingCode.TOO_FEW, place, f"{demands.min_records} entries", f"{count} entries")
@@ -111,48 +160,3 @@ def _nothing(scans: Sequence[Scan], *, is_anything_known: bool, allow_empty: boo
             yield Finding(FindingCode.NO_ENTRIES, Place(absence.path), "a segment", absence.reason)
     if not (absences or is_anything_known or allow_empty or any(one.entries for one in scans)):
         yield Finding(FindingCode.NO_ENTRIES, Place(scans[0].segment.path if scans else ""), "entries", "none")
-
-
-def _report(scans: Sequence[Scan], logs: Sequence[Log], ends: Sequence[End], found: Findings) -> Report:
-    return Report(
-        verdict=worst(code.verdict for code in found.counts),
-        findings=found.kept(),
-        counts=dict(found.counts),
-        entries=sum(one.entries for one in scans),
-        size=sum(one.size for one in scans),
-        segments=tuple(_segment_report(one) for one in scans),
-        logs=tuple(_log_report(log, scans) for log in logs),
-        sidecars=tuple(_sidecar_report(end) for end in ends),
-    )
-
-
-def _segment_report(one: Scan) -> SegmentReport:
-    first = min((run.first_seq for run in one.runs), default=None)
-    last = max((run.last_seq for run in one.runs), default=None)
-    return SegmentReport(one.segment.path, one.entries, one.size, first, last)
-
-
-def _log_report(log: Log, scans: Sequence[Scan]) -> LogReport:
-    sessions = set[str]().union(*(one.sessions for one in scans if any(run.origin == log.origin for run in one.runs)))
-    entries = log.count
-    return LogReport(
-        origin=log.origin,
-        entries=entries,
-        sessions=len(sessions),
-        first_seq=log.runs[0].first_seq,
-        last_seq=log.last.last_seq,
-        head_hash=log.last.last_hash,
-        assurance=ASSURANCE,
-        uncovered=entries,
-    )
-
-
-def _sidecar_report(end: End) -> SidecarReport:
-    sidecar, mark = end.sidecar, end.sidecar.mark
-    return SidecarReport(
-        path=str(sidecar.path),
-        log=str(sidecar.log),
-        seq=mark.head.seq if mark else None,
-        entry_hash=mark.head.entry_hash if mark else None,
-        standing=end.comparison.standing.value if end.comparison else sidecar.problem,
-    )

@@ -14,18 +14,21 @@ from aegis_audit.chain import Head
 from aegis_audit.checks.join import Log
 from aegis_audit.checks.run import Run
 from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.sidecar import CRASHED
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """An entry that a log is known to hold.
 
-    `origin` names the log, None where that is not known; `source` says from where the entry is known, for a person.
+    `origin` names the log, None where that is not known; `source` says from where the entry is known, for a person;
+    `seen` is when it stood in the log, in nanoseconds since the epoch, None where that is not known.
     """
 
     head: Head
     origin: str | None
     source: str
+    seen: int | None = None
 
 
 class Standing(Enum):
@@ -58,18 +61,27 @@ class Comparison:
         return Finding(code, self.place, expected, f"{self.found}; {why}" if why else self.found)
 
 
-def check_heads(heads: Sequence[Known], logs: Sequence[Log]) -> Iterator[Finding]:
-    """Yield what is wrong where logs are known for certain to hold these entries."""
-    codes = {
-        Standing.CONTRADICTED: FindingCode.FALSE_HEAD,
-        Standing.CUT_OFF: FindingCode.ROLLED_BACK,
-        Standing.NOT_GIVEN: FindingCode.SHORT_OF_HEAD,
-        Standing.FOREIGN: FindingCode.REPLACED,
-    }
-    for known in heads:
-        comparison = compare(known, logs)
-        if comparison.standing is not Standing.HELD:
-            yield comparison.finding(codes[comparison.standing])
+def check_heads(heads: Sequence[Known], logs: Sequence[Log], booted: int | None) -> Iterator[Finding]:
+    """Yield what is wrong where logs are known for certain to hold these entries.
+
+    `booted` is when the machine was started, in nanoseconds since the epoch, None if that cannot be told.
+    """
+    for comparison in (compare(known, logs) for known in heads):
+        match comparison.standing:
+            case Standing.HELD:
+                continue
+            case Standing.CONTRADICTED:
+                yield comparison.finding(FindingCode.FALSE_HEAD)
+            case Standing.FOREIGN:
+                yield comparison.finding(FindingCode.REPLACED)
+            case Standing.CUT_OFF if not logs:
+                yield comparison.finding(FindingCode.SHORT_OF_HEAD)
+            case Standing.CUT_OFF if comparison.known.seen is not None and comparison.known.seen < (booted or 0):
+                yield comparison.finding(FindingCode.SHORT_OF_HEAD, CRASHED)
+            case Standing.CUT_OFF:
+                yield comparison.finding(FindingCode.ROLLED_BACK)
+            case Standing.NOT_GIVEN:
+                yield comparison.finding(FindingCode.SHORT_OF_HEAD)
 
 
 def compare(known: Known, logs: Sequence[Log]) -> Comparison:

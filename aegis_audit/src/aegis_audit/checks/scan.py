@@ -31,13 +31,20 @@ MAX_RUNS: Final = 4096
 
 @dataclass(slots=True)
 class Scan:
-    """What is known of one segment: its runs, in the order in which they stand there."""
+    """What is known of one segment: its runs, in the order in which they stand there.
+
+    `size` counts the bytes that were read, expanded; `stored` as many as that takes on the disk; `lines` all lines up
+    to the end; `last` is the run that the last entry belongs to.
+    """
 
     segment: Segment
     pairing: Pairing
     absence: AbsentSegment | None = None
     entries: int = 0
     size: int = 0
+    stored: int = 0
+    lines: int = 0
+    last: Run | None = None
     runs: list[Run] = field(default_factory=list[Run])
     sessions: set[str] = field(default_factory=set[str])
     lost: list[range] = field(default_factory=list[range])
@@ -78,11 +85,15 @@ class _Scanner:
         self._announced = range(0)
         self._announcer: Run | None = None
         self._is_anchored = False
-        self._lines = 0
+        self._lines = segment.lines_before
 
     def read(self, progress: Callable[[int], None]) -> Scan:
+        def count(stored: int) -> None:
+            self._result.stored += stored
+            progress(stored)
+
         try:
-            for block in self._result.segment.blocks(progress):
+            for block in self._result.segment.blocks(count):
                 self._take(block)
         except AbsentSegment as exc:
             self._result.absence = exc
@@ -92,6 +103,7 @@ class _Scanner:
             self._damage.add_end(exc, self._result.size)
         self._damage.close(self._run)
         self._damage.finish()
+        self._result.lines, self._result.last = self._lines, self._run
         return self._result
 
     def _take(self, block: Block) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,8 +15,8 @@ from aegis_audit.errors import UnusableQuery
 from aegis_audit.export import document
 from aegis_audit.query import parse_age
 from aegis_audit.sidecar import booted_at, find_sidecars
-from aegis_audit.verify import Knowledge
-from aegis_audit.verify import verify as judge
+from aegis_audit.state import load, store
+from aegis_audit.verify import Knowledge, examine
 
 
 def _oldest(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
@@ -38,10 +39,18 @@ def _oldest(ctx: click.Context, param: click.Parameter, text: str | None) -> str
     metavar="AGE",
     help="Demand an entry that is not older: 90s, 15m, 2h, 3d.",
 )
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Read what is new since the last time, and demand that it goes on from there; the file remembers.",
+)
 @click.option("--no-sidecar", is_flag=True, help="Leave out the sidecar beside the log: what is judged is an archive.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit status is the verdict.")
-def verify(paths: tuple[str, ...], *, no_sidecar: bool, form: str, quiet: bool, **demands: Any) -> int:
+def verify(
+    paths: tuple[str, ...], *, state: Path | None, no_sidecar: bool, form: str, quiet: bool, **demands: Any
+) -> int:
     """Judge whether a log is whole and unchanged.
 
     Takes files, directories, globs or '-', plain or compressed (.gz, .xz, .bz2, .zst), in any order: segments are
@@ -52,10 +61,13 @@ def verify(paths: tuple[str, ...], *, no_sidecar: bool, form: str, quiet: bool, 
     """
     # Before anything else: what a sidecar knows now is in the log when that is read.
     sidecars = () if no_sidecar else find_sidecars(paths)
-    knowledge = Knowledge(sidecars=tuple(sidecars), booted=booted_at())
+    now = parse_age("0s", datetime.now(UTC))
+    knowledge = Knowledge(earlier=load(state) if state else None, sidecars=tuple(sidecars), booted=booted_at())
     size = sum(segment.size for segment in find_segments(paths))
     with render.progress(size, "verifying") as advance:
-        report = judge(paths, Demands(**demands), knowledge, progress=advance)
+        report, reached = examine(paths, Demands(**demands), knowledge, now=now, progress=advance)
+    if state and reached:
+        store(state, reached)
     if quiet:
         return report.verdict.exit_code
     if form == "json":

@@ -1,0 +1,209 @@
+"""A verification that goes on from an earlier one reads what is new, and accepts no log that has gone backwards."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from support.auditor import Outcome, audit
+from support.journals import append, journal, log_of
+from support.logs import LogBuilder, small_log, write
+
+VALID = 0
+TAMPERED = 1
+INCOMPLETE = 4
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Return a log of five entries that a gateway has written, verified once."""
+    append(journal(tmp_path), 1, 2, 3, 4)
+    assert again(log_of(tmp_path)).status == VALID
+    return log_of(tmp_path)
+
+
+def state_of(log: Path) -> Path:
+    return log.parent.parent / "verified.state"
+
+
+def again(log: Path, *paths: Path) -> Outcome:
+    """Verify a log, or a set of segments, from where the last time has ended; the sidecar is left out."""
+    return audit("verify", "--no-sidecar", "--format", "json", "--state", state_of(log), *(paths or (log,)))
+
+
+def verdict(outcome: Outcome) -> tuple[int, list[str]]:
+    return outcome.status, [one["id"] for one in outcome.json["findings"] if one["verdict"] != "note"]
+
+
+def lines_of(log: Path) -> list[bytes]:
+    return log.read_bytes().splitlines(keepends=True)
+
+
+def test_only_what_is_new_is_read_and_the_rest_is_said_to_be_verified_before(log: Path, tmp_path: Path) -> None:
+    append(journal(tmp_path), 5, 6)
+    outcome = again(log)
+    lines = lines_of(log)
+    assert verdict(outcome) == (VALID, [])
+    assert (outcome.json["entries"], outcome.json["bytes"]) == (3, sum(map(len, lines[4:])))
+    (earlier,) = outcome.json["earlier"]
+    assert (earlier["first_seq"], earlier["last_seq"]) == (0, 4)
+    assert [(one["origin"], one["last_seq"]) for one in outcome.json["logs"]] == [(earlier["origin"], 6)]
+    assert outcome.json["findings"] == []
+    shown = audit("verify", "--state", state_of(log), log)
+    assert f"Not read again: entries 0 to 6 of log {earlier['origin']}, verified at " in shown.stdout
+
+
+def test_a_place_in_a_log_that_was_gone_on_from_is_named_as_if_it_had_been_read_whole(log: Path) -> None:
+    lines = lines_of(log)
+    write(log, [*lines, b"junk\n"])
+    (finding,) = again(log).json["findings"]
+    assert (finding["line"], finding["offset"]) == (6, sum(map(len, lines)))
+
+
+def test_the_demands_are_met_by_what_was_verified_before(log: Path, tmp_path: Path) -> None:
+    append(journal(tmp_path), 5)
+    options = ("--no-sidecar", "--quiet", "--state", state_of(log), "--from-genesis", "--min-records")
+    assert audit("verify", *options, "6", log).status == VALID
+    assert audit("verify", *options, "7", log).status == INCOMPLETE
+
+
+def test_a_log_without_anything_new_is_valid_again_and_again(log: Path) -> None:
+    for _ in range(3):
+        assert verdict(again(log)) == (VALID, [])
+
+
+def test_a_smaller_log_is_never_accepted(log: Path) -> None:
+    lines = lines_of(log)
+    for kept in range(1, 5):
+        write(log, lines[:kept])
+        assert verdict(again(log)) == (TAMPERED, ["AEG009"])
+    write(log.with_name("other"), lines[:3]).replace(log)
+    assert verdict(again(log)) == (TAMPERED, ["AEG009"])
+    log.write_bytes(b"")
+    assert verdict(again(log)) == (INCOMPLETE, ["AEG205", "AEG301"])
+    log.unlink()
+    assert verdict(again(log)) == (INCOMPLETE, ["AEG205", "AEG301"])
+    write(log, lines)
+    assert verdict(again(log)) == (VALID, [])
+
+
+def test_a_forked_or_another_log_is_never_accepted(log: Path) -> None:
+    lines = lines_of(log)
+    origin = json.loads(lines[0])["event"]["origin"]
+    for calls in (2, 3):
+        write(log, small_log(calls, origin=origin))
+        assert verdict(again(log)) == (TAMPERED, ["AEG008"])
+    write(log, small_log(3))
+    assert verdict(again(log)) == (TAMPERED, ["AEG010"])
+
+
+def test_what_is_not_valid_is_not_remembered(log: Path, tmp_path: Path) -> None:
+    before = state_of(log).read_bytes()
+    append(journal(tmp_path), 5)
+    with log.open("ab") as file:
+        file.write(b"torn")
+    assert again(log).status == INCOMPLETE
+    assert state_of(log).read_bytes() == before
+    append(journal(tmp_path), 6)
+    assert verdict(again(log)) == (VALID, [])
+    assert state_of(log).read_bytes() != before
+    assert [one.name for one in tmp_path.iterdir()] == ["logs", "verified.state"] or len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_rotation_by_renaming_is_followed(log: Path, tmp_path: Path, compress: bool) -> None:
+    append(journal(tmp_path), 5)
+    rotated = log.rename(log.with_name("audit.log.1"))
+    if compress:
+        content = gzip.compress(rotated.read_bytes())
+        rotated.unlink()
+        rotated = log.with_name("audit.log.1.gz")
+        rotated.write_bytes(content)
+    append(journal(tmp_path), 6)
+    outcome = again(log, log.parent)
+    assert verdict(outcome) == (VALID, [])
+    append(journal(tmp_path), 7)
+    outcome = again(log, log.parent)
+    assert verdict(outcome) == (VALID, [])
+    assert outcome.json["entries"] == 2
+    assert [Path(one["path"]).name for one in outcome.json["segments"]] == ["audit.log"]
+
+
+def test_a_rotation_by_copying_is_followed(log: Path, tmp_path: Path) -> None:
+    append(journal(tmp_path), 5)
+    shutil.copy(log, log.with_name("audit.log.1"))
+    append(journal(tmp_path), 6)
+    os.truncate(log, 0)
+    append(journal(tmp_path), 7)
+    assert verdict(again(log, log.parent)) == (VALID, [])
+    append(journal(tmp_path), 8)
+    outcome = again(log, log.parent)
+    assert (verdict(outcome), outcome.json["entries"]) == ((VALID, []), 2)
+
+
+def test_segments_that_are_no_longer_kept_are_not_missed(log: Path, tmp_path: Path) -> None:
+    for number in range(5, 9):
+        log.rename(log.with_name(f"audit.log.{number}"))
+        append(journal(tmp_path), number)
+        assert verdict(again(log, log.parent)) == (VALID, [])
+    log.with_name("audit.log.5").unlink()
+    (log.with_name("audit.log.6.gz")).write_bytes(gzip.compress(log.with_name("audit.log.6").read_bytes()))
+    log.with_name("audit.log.6").unlink()
+    append(journal(tmp_path), 9)
+    assert verdict(again(log, log.parent)) == (VALID, [])
+
+
+def test_a_stream_is_compared_with_the_state(log: Path, tmp_path: Path) -> None:
+    append(journal(tmp_path), 5)
+    options = ("verify", "--quiet", "--state", state_of(log), "-")
+    lines = lines_of(log)
+    assert audit(*options, stdin=b"".join(lines)).status == VALID
+    assert audit(*options, stdin=b"".join(lines[:5])).status == TAMPERED
+
+
+def test_an_entry_that_is_changed_where_the_last_time_ended_is_found(log: Path, tmp_path: Path) -> None:
+    append(journal(tmp_path), 5)
+    lines = lines_of(log)
+    write(log, [*lines[:4], lines[4].replace(b'"number":4', b'"number":9'), *lines[5:]])
+    assert verdict(again(log)) == (TAMPERED, ["AEG001"])
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"null", b"[" * 100_000, b'{"v":2}', b"\xff", bytes(5 << 20)])
+def test_what_is_no_state_is_refused_and_left_alone(log: Path, content: bytes) -> None:
+    state_of(log).write_bytes(content)
+    outcome = audit("verify", "--state", state_of(log), log)
+    assert (outcome.status, outcome.stdout) == (6, "")
+    assert outcome.stderr.startswith("aegis-audit: state ")
+    assert state_of(log).read_bytes() == content
+
+
+def test_a_state_that_cannot_be_read_or_written_is_an_error_and_no_verdict(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    for path in (tmp_path / "directory", tmp_path / "absent" / "state"):
+        outcome = audit("verify", "--quiet", "--state", path, log)
+        assert (outcome.status, outcome.stdout) == (6, "")
+        assert outcome.stderr.startswith("aegis-audit: state ")
+
+
+def test_the_state_is_for_its_owner_alone(log: Path) -> None:
+    assert state_of(log).stat().st_mode & 0o777 == 0o600
+
+
+def test_two_logs_are_remembered_in_one_state(log: Path, tmp_path: Path) -> None:
+    other = LogBuilder()
+    other.open_log()
+    other.call(0)
+    path = write(log.with_name("other.log"), other.lines)
+    assert verdict(again(log, log, path)) == (VALID, [])
+    other.call(1)
+    write(path, other.lines)
+    append(journal(tmp_path), 5)
+    outcome = again(log, log, path)
+    assert (verdict(outcome), outcome.json["entries"]) == ((VALID, []), 5)
+    write(path, other.lines[:-1])
+    assert verdict(again(log, log, path)) == (TAMPERED, ["AEG009"])
