@@ -114,8 +114,10 @@ def test_a_line_that_was_changed_and_sealed_again_is_known_only_if_it_is_an_entr
         changed.decode("utf-8")
     except UnicodeDecodeError:
         return  # such a block is not looked at with shapes
-    # The hash before is compared with the one that was computed, so that the shape lets any pass.
-    if is_known(shapes, changed) and b'"prev_hash":"%b"' % (b"ab" * 32) in changed:
+    # The hash before is compared with the one that was computed, and the session with those that are known, so that the
+    # shape lets any pass.
+    is_judged = b'"prev_hash":"%b"' % (b"ab" * 32) in changed and b'"session_id":"%b"' % (b"e5" * 16) in changed
+    if is_known(shapes, changed) and is_judged:
         try:
             entry = Entry.parse(changed)
         except MalformedEntry as exc:

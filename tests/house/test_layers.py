@@ -11,6 +11,7 @@ import pytest
 from support.house import (
     DISTRIBUTIONS,
     DOORS,
+    EXTRAS,
     FORMAT,
     LATE_IMPORTERS,
     LAYERS,
@@ -108,7 +109,8 @@ def test_every_door_is_used(package: str, library: str) -> None:
 def test_a_distribution_depends_on_what_it_imports_and_nothing_else(package: str) -> None:
     project = tomllib.loads((ROOT / package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"[^A-Za-z0-9_-]", need)[0] for need in project["dependencies"]} - {"aegis-mcp-audit"}
-    assert declared == {DISTRIBUTIONS.get(library, library) for library in DOORS[package]}
+    assert declared == {DISTRIBUTIONS.get(library, library) for library in DOORS[package].keys() - EXTRAS}
+    assert DOORS[package].keys() & EXTRAS <= project["optional-dependencies"].keys()
 
 
 @pytest.mark.parametrize(("package", "module"), MODULES)

@@ -20,9 +20,9 @@ LAYERS: Final = {
         ("finding",),
         ("errors", "report"),
         ("canonical", "expand", "note", "tree", "checks/findings"),
-        ("checkpoint", "entry"),
-        ("chain",),
-        ("mark", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
+        ("checkpoint", "entry", "key_file"),
+        ("chain", "epoch"),
+        ("key", "mark", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
         ("archive", "follow", "checks/damage", "checks/overlap", "checks/skim"),
         ("reading", "sidecar", "state", "checks/join", "checks/order", "checks/scan"),
         ("answer", "checks/known"),
@@ -88,7 +88,19 @@ LAYERS: Final = {
 SIBLINGS: Final = ("policy", "audit", "pins", "upstream")
 
 # What the gateway knows of the auditor is the format of the log and how text is made safe to show, never how it judges.
-FORMAT: Final = ("canonical", "chain", "checkpoint", "entry", "errors", "escape", "mark", "note", "tree")
+FORMAT: Final = (
+    "canonical",
+    "chain",
+    "checkpoint",
+    "entry",
+    "epoch",
+    "errors",
+    "escape",
+    "key",
+    "mark",
+    "note",
+    "tree",
+)
 # One module reads logs back, to decide anew on what they hold: it finds segments, plain or compressed, and takes intact
 # entries as the auditor's own commands do, so that there is one way to read a log. It asks for no verdict.
 # Another knows rotated segments by their first entry, whatever they are compressed with.
@@ -99,6 +111,8 @@ DOORS: Final = {
     "aegis_audit": {
         "click": ("cli", "cli/*"),  # the command line is Click's
         "cryptography": ("signature",),
+        "keyring": ("key",),
+        "platformdirs": ("key",),
         "orjson": ("canonical", "entry", "shape"),  # one encodes; two read, with bounds of their own
         "rfc8785": ("canonical",),
         "rich": ("render",),
@@ -114,6 +128,8 @@ DOORS: Final = {
         "yaml": ("policy/loader",),
     },
 }
+# What comes with an extra: imported where it is asked for, and never needed to start.
+EXTRAS: Final = {"keyring"}
 # Names that differ from those of their distribution.
 DISTRIBUTIONS: Final = {"re2": "google-re2", "yaml": "pyyaml"}
 

@@ -13,7 +13,8 @@
     ├── MalformedNote         wrong: bytes that are not one signed note, key, checkpoint or proof of C2SP
     ├── ForgedSignature       wrong: a line of a known key that does not verify (a finding for the verifier)
     ├── BrokenSuccession      wrong: a checkpoint or a handover that the epoch in office does not vouch for (a finding)
-    └── UnusableKey           could not tell: a private key that is missing, unsafe or cannot be read
+    └── UnusableKey           could not tell: keys that are not private, not whole, or cannot be read
+        └── AbsentKey         there are none
 
 A tampered log is a `Finding`, never an exception.
 """
@@ -112,9 +113,13 @@ class BrokenSuccession(AuditError):
 
 
 class UnusableKey(AuditError):
-    """A private key that cannot be used; `path` says where it is looked for, `reason` what to do."""
+    """Keys that cannot be used; `path` says where they are looked for, `reason` why not. No key is in the message."""
 
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         self.reason = reason
         super().__init__(f"key {path!r}: {reason}")
+
+
+class AbsentKey(UnusableKey):
+    """Keys that are not there."""
