@@ -17,6 +17,7 @@ from aegis_mcp.audit.record import Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.audit.redaction import RedactionKey
 from aegis_mcp.enforcement import Enforcement
+from aegis_mcp.limits import Limiter
 from aegis_mcp.policy import loader
 from aegis_mcp.settings import ArgumentMode
 
@@ -71,7 +72,8 @@ class _Peers:
     def __init__(self, directory: Path) -> None:
         keeper = Recordkeeper(policy_sha256=POLICY.sha256, redact=_redact, scrub=redaction.scrub)
         self.log = directory / "logs" / "audit.log"
-        self.gate = Enforcement("s", POLICY, keeper, Recorder(Journal(self.log, keeper.session_id), POLICY.audit))
+        recorder = Recorder(Journal(self.log, keeper.session_id), POLICY.audit)
+        self.gate = Enforcement("s", POLICY, keeper, recorder, limiter=Limiter(directory / "limits"))
         self.host: list[bytes] = []
         self.upstream: list[bytes] = []
         self.gate.connect(to_host=self.host.append, to_upstream=self.upstream.append)

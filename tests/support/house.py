@@ -71,6 +71,8 @@ LAYERS: Final = {
             "lane",
         ),
         ("policy/schema", "upstream/offer", "pins/approval", "pins/quarantine"),
+        ("asking", "inputs", "limits", "offering", "results", "tasks"),
+        ("inspection",),
         ("policy/explanation", "policy/loader", "policy/question", "policy/replay", "pins/report"),
         ("enforcement", "suggestion", "policy/cases"),
         ("relay", "proposal"),

@@ -51,6 +51,7 @@ EVENT_KINDS: Final = frozenset(
         "policy_loaded",
         "policy_rejected",
         "definition_changed",
+        "result_refused",
         "protocol_violation",
         "upstream_started",
         "upstream_lost",

@@ -33,6 +33,21 @@ class Secrets(Enum):
     REFUSE = "refuse"
 
 
+class Consent(Enum):
+    """What came of asking a person: only `ACCEPT` lets a request go on.
+
+    `CANCEL` is a person who closed the question, `WITHDRAWN` a request that was given up before an answer came,
+    `FAILED` a host that cannot ask, or whose answer is none.
+    """
+
+    ACCEPT = "accept"
+    DECLINE = "decline"
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+    WITHDRAWN = "withdrawn"
+    FAILED = "failed"
+
+
 class Access(Enum):
     """What a request can do: look, change something, or ask something of the host."""
 
@@ -53,7 +68,8 @@ class AccessFrom(Enum):
 class Request:
     """One request as policy sees it.
 
-    At most one of `tool`, `uri` and `prompt` is set. `read_only_hint` is what the upstream's listing says of the tool,
+    At most one of `tool`, `uri` and `prompt` is set. What goes on with a task has the tool and the arguments of the
+    call that made the task, if the gateway knows it. `read_only_hint` is what the upstream's listing says of the tool,
     None where it says nothing. `is_listed` is False only for a tool that a complete listing of the upstream lacks.
     `is_from_upstream` tells what an upstream asks of the host from what the host asks of an upstream.
     """

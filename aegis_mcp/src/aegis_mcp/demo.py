@@ -92,14 +92,16 @@ async def _call(stage: Stage, show: Show) -> None:
         async with stdio_client(parameters, errlog=quiet) as streams, ClientSession(*streams) as session:
             await session.initialize()
             tools = [tool.name for tool in (await session.list_tools()).tools]
-            show.check(f"the tools of the embedded server are listed: {', '.join(tools)}", holds="write_file" in tools)
+            is_hidden = bool(tools) and "write_file" not in tools
+            show.check(f"what policy would refuse anyway is left out of the list: {', '.join(tools)}", holds=is_hidden)
             read = await session.call_tool("read_file", {"path": "note.txt"})
             show.check("read_file is a read: it passes, and the answer comes back", holds=_text(read) == _NOTE)
             written = await session.call_tool("write_file", {"path": "note.txt", "content": "gone"})
             is_refused = written.is_error is True
             is_unchanged = (stage.workspace / "note.txt").read_text(encoding="utf-8") == _NOTE
             show.check(
-                "write_file is a write: it is refused, and the file is as it was", holds=is_refused and is_unchanged
+                "write_file is a write: called all the same it is refused, and the file is as it was",
+                holds=is_refused and is_unchanged,
             )
             show.quote(_text(written))
 

@@ -6,52 +6,79 @@ leaves as the bytes that came, in the order in which they came.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from aegis_audit.entry import Draft
+from aegis_mcp import asking, identity
 from aegis_mcp import frame as frames
-from aegis_mcp import identity
+from aegis_mcp.asking import Asking, Question
 from aegis_mcp.audit.record import Answer, Asked, Client, EventKind, Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
-from aegis_mcp.decision import Access, AccessFrom, Decision, Effect
+from aegis_mcp.decision import Access, AccessFrom, Consent, Decision, Effect, Request
 from aegis_mcp.errors import AuditUnavailable, MalformedFrame
 from aegis_mcp.frame import Frame, FrameKind
+from aegis_mcp.inspection import Inspector
 from aegis_mcp.lane import Flight, Lane
+from aegis_mcp.limits import Limiter
+from aegis_mcp.offering import Offering
+from aegis_mcp.pins.quarantine import Pins
 from aegis_mcp.policy.evaluation import decide
 from aegis_mcp.policy.model import Policy
 from aegis_mcp.settings import OnFailure
 from aegis_mcp.upstream.catalog import Catalog
 
+OpenPins = Callable[[Policy], Pins | None]
+"""Opens the pins that a policy asks for; None where it trusts every definition."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What is to happen with one frame, once its entry is in the log.
+    """What is to happen with one frame, once its entries are in the log.
 
-    `forward` goes on to the peer, `answer` back to where the request came from. `flight` is the request that must not
-    go on if its entry cannot be written. `is_weighty` marks a write or a denial, whose entry has to be on the disk.
+    `forward` goes on to the peer, `answer` back to where the request came from. What `is_bound` must not go on if its
+    entries cannot be written; then `flight` is the request that is answered with an error. `is_weighty` marks a write
+    or a denial, whose entries have to be on the disk.
     """
 
     lane: Lane
-    draft: Draft | None = None
+    drafts: tuple[Draft | None, ...] = ()
     forward: bytes | None = None
     answer: bytes | None = None
     flight: Flight | None = None
+    is_bound: bool = False
     is_weighty: bool = False
 
 
 class Enforcement:
     """The gate of one host and one upstream."""
 
-    def __init__(self, server: str, policy: Policy, keeper: Recordkeeper, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        server: str,
+        policy: Policy,
+        keeper: Recordkeeper,
+        recorder: Recorder,
+        *,
+        limiter: Limiter,
+        open_pins: OpenPins = lambda _: None,
+    ) -> None:
         self._server = server
         self._policy = policy
         self._keeper = keeper
         self._recorder = recorder
+        self._limiter = limiter
+        self._open_pins = open_pins
+        self._offering = Offering(server, open_pins(policy), policy.editable)
+        self._inspector = Inspector(server, keeper, self._offering)
+        self._asking = Asking()
         self._catalog = Catalog()
         self._client = Client()
+        self._capabilities: Mapping[str, Any] = {}
+        self._is_modern = False
         self._gone: str | None = None
         self._unrecorded = 0
 
@@ -59,26 +86,6 @@ class Enforcement:
         """Set the ways to the two peers."""
         self._from_host = Lane(forward=to_upstream, answer=to_host)
         self._from_upstream = Lane(forward=to_host, answer=to_upstream)
-
-    @property
-    def policy(self) -> Policy:
-        """Return the policy that decides now."""
-        return self._policy
-
-    def adopt(self, policy: Policy) -> bool:
-        """Let another policy decide from the next frame on; tell whether the host's lists may have changed.
-
-        What is in flight stays so: it was decided on when it was asked.
-        """
-        before, self._policy = self._policy, policy
-        self._keeper.policy_sha256 = policy.sha256
-        return policy.sha256 != before.sha256
-
-    def upstream_started(self, to_upstream: Callable[[bytes], None]) -> None:
-        """Go on with a new run of the upstream, which knows nothing of the one before."""
-        self._gone = None
-        self._catalog = Catalog()
-        self._from_host.forward = self._from_upstream.answer = to_upstream
 
     async def host_sent(self, lines: Sequence[bytes]) -> None:
         """Take frames from the host through the gate, in order."""
@@ -92,16 +99,16 @@ class Enforcement:
         """Write the entries of what has arrived together, then let each frame take its way."""
         failure = await self._record(passages)
         for passage in passages:
-            if failure and passage.flight and not self._may_go_unrecorded(passage):
-                _turn_back(passage.lane, passage.flight, failure)
+            if failure and passage.is_bound and not self._may_go_unrecorded(passage):
+                _turn_back(passage, failure)
                 continue
-            if failure and passage.draft:
-                self._unrecorded += 1
+            if failure:
+                self._unrecorded += sum(draft is not None for draft in passage.drafts)
             _carry_out(passage)
 
     async def _record(self, passages: list[Passage]) -> str | None:
         """Return why the entries could not be written, None once they are as durable as they must be."""
-        drafts = [passage.draft for passage in passages if passage.draft]
+        drafts = [draft for passage in passages for draft in passage.drafts if draft]
         if not drafts:
             return None
         lost = self._unrecorded
@@ -126,94 +133,238 @@ class Enforcement:
             # What an upstream prints is answered only where it is certainly a request: it may be no message at all.
             is_asked = lane is self._from_host or exc.request_id is not None
             answer = frames.rejection(exc) if is_asked else None
-            return Passage(lane, self._violation(line, exc.reason, lane), answer=answer)
+            return Passage(lane, (self._violation(line, exc.reason, lane),), answer=answer)
         match frame.kind:
+            case FrameKind.REQUEST if lane is self._from_host:
+                return self._judge_request(frame)
             case FrameKind.REQUEST:
-                return self._judge_request(frame, lane)
+                return self._judge_request_of_upstream(frame)
             case FrameKind.RESPONSE:
                 return self._judge_response(frame, other)
             case FrameKind.NOTIFICATION:
                 return self._judge_notification(frame, lane)
 
-    def _judge_request(self, frame: Frame, lane: Lane) -> Passage:
-        asked = self._identify(frame, lane)
-        decision = self._impossible(frame, lane) or decide(self._policy, asked.request)
-        if not decision.effect.is_lenient:
-            answer = _refusal(frame, f"Denied by {decision.rule!r}: {decision.reason}", frames.DENIED)
-            return Passage(lane, self._keeper.denial(asked, decision), answer=answer, is_weighty=True)
-        flight = Flight(frame, asked if decision.is_recorded else None, time.monotonic_ns())
-        lane.take_off(flight)
-        if not decision.is_recorded:
-            return Passage(lane, forward=frame.raw)
-        is_weighty = decision.access is not Access.READ
-        return Passage(lane, self._keeper.intent(asked, decision), frame.raw, flight=flight, is_weighty=is_weighty)
+    def _judge_request(self, frame: Frame) -> Passage:
+        """Decide on what the host asks, which may come again with the answer to a question."""
+        self._meet(frame)
+        again = self._asking.again(frame)
+        frame = again.frame if again else frame
+        asked = self._identify(frame)
+        is_stale = again is not None and again.is_stale
+        decision = _impossible(asking.STALE) if is_stale else self._decide(frame, self._from_host, asked.request)
+        return self._settle(Question(self._from_host, frame, asked, decision), again.consent if again else None)
 
-    def _impossible(self, frame: Frame, lane: Lane) -> Decision | None:
-        """Refuse what cannot take off, whatever policy says."""
-        reason = self._gone or lane.obstacle(frame)
-        return Decision(Effect.DENY, "protocol", reason, Access.WRITE, AccessFrom.DEFAULT) if reason else None
+    def _judge_request_of_upstream(self, frame: Frame) -> Passage:
+        """Decide on what the upstream asks of the host: sampling, elicitation, roots, or anything else."""
+        lane = self._from_upstream
+        if self._is_modern:
+            # Nobody would answer it, and to answer it here would be a violation too (MCP 2026-07-28, basic/transports).
+            reason = "a request of the upstream, which from revision 2026-07-28 on has none"
+            return Passage(lane, (self._violation(frame.raw, reason, lane),))
+        request = identity.asked_of_host(frame, self._server)
+        asked = Asked(request, frame.request_id, identity.trace_of(frame), self._client)
+        return self._settle(Question(lane, frame, asked, self._decide(frame, lane, request)))
+
+    def _meet(self, frame: Frame) -> None:
+        """Learn from a request who the host is, what it can do, and which era it speaks."""
+        if frame.method == "initialize":
+            self._capabilities, self._is_modern = identity.capabilities_of(frame), False
+        elif identity.is_modern(frame):
+            self._is_modern = True
+        self._client = identity.client_of(frame) or self._client
+
+    def _identify(self, frame: Frame) -> Asked:
+        request = identity.asked_of_upstream(frame, self._server, self._catalog)
+        request = self._inspector.tasks.request_of(frame, request)
+        definition = self._catalog.tool(request.tool) if request.tool else None
+        digest = definition.sha256 if definition else None
+        return Asked(request, frame.request_id, identity.trace_of(frame), self._client, digest)
+
+    def _decide(self, frame: Frame, lane: Lane, request: Request) -> Decision:
+        """Return the decision: what cannot take off or is quarantined is denied whatever policy says."""
+        if reason := self._gone or lane.obstacle(frame):
+            return _impossible(reason)
+        decision = decide(self._policy, request)
+        if decision.effect is not Effect.DENY and (reason := self._offering.quarantined(request)):
+            return replace(decision, effect=Effect.DENY, rule="pins", reason=reason)
+        return decision
+
+    def _settle(self, question: Question, consent: Consent | None = None) -> Passage:
+        """Let a request go on, have a person asked, or refuse it; `consent` is what came of asking before."""
+        decision = question.decision
+        if decision.effect is Effect.DENY:
+            return self._refuse(question, consent)
+        if decision.effect is Effect.ASK and consent is None:
+            return self._ask(question)
+        if consent not in {None, Consent.ACCEPT}:
+            return self._refuse(asking.unanswered(question, consent), consent)
+        if self._policy.limits and (full := self._limiter.refusal(self._policy, question.asked.request, decision)):
+            return self._refuse(replace(question, decision=full), consent)
+        return self._admit(question, consent)
+
+    def _admit(self, question: Question, consent: Consent | None) -> Passage:
+        frame, lane, asked, decision = question.frame, question.lane, question.asked, question.decision
+        if not decision.is_recorded:
+            lane.take_off(Flight(frame, None, time.monotonic_ns()))
+            return Passage(lane, forward=frame.raw)
+        flight = Flight(frame, asked, time.monotonic_ns(), decision.secrets or self._inspector.tasks.secrets_of(frame))
+        lane.take_off(flight)
+        drafts = (self._keeper.intent(asked, decision, consent), *self._inspector.responded(frame))
+        is_weighty = decision.access is not Access.READ
+        return Passage(lane, drafts, frame.raw, flight=flight, is_bound=True, is_weighty=is_weighty)
+
+    def _refuse(self, question: Question, consent: Consent | None = None) -> Passage:
+        decision = question.decision
+        answer = _refusal(question.frame, f"Denied by {decision.rule!r}: {decision.reason}", frames.DENIED)
+        draft = self._keeper.denial(question.asked, decision, consent)
+        return Passage(question.lane, (draft,), answer=answer, is_weighty=True)
+
+    def _ask(self, question: Question) -> Passage:
+        """Have the host ask a person; in the meantime everything else goes on."""
+        if not self._asking.can_ask(question.frame, self._capabilities):
+            return self._settle(question, Consent.FAILED)
+        expires = time.monotonic() + self._policy.ask_seconds
+        if identity.is_modern(question.frame):
+            return Passage(self._from_host, answer=self._asking.require_input(question, expires))
+        return Passage(self._from_upstream, forward=self._asking.elicit(question, expires, self._from_upstream))
+
+    def _resume(self, question: Question, consent: Consent) -> Passage:
+        """Go on with a request about which a person was asked: what has changed meanwhile counts."""
+        if consent is Consent.ACCEPT:
+            decision = self._decide(question.frame, question.lane, question.asked.request)
+            question = replace(question, decision=decision)
+        return self._settle(question, consent)
 
     def _judge_response(self, frame: Frame, lane: Lane) -> Passage:
         """Let an answer pass to the one who asked, if somebody did. It goes the lane of its request backwards."""
         flight = lane.land(frame.key)
-        if flight is None:
-            if lane.was_cancelled(frame.key):
-                return Passage(lane)
-            sender = self._from_upstream if lane is self._from_host else self._from_host
-            return Passage(lane, self._violation(frame.raw, "an answer that nobody waits for", sender))
+        if flight and lane is self._from_host:
+            return self._judge_answer(frame, flight)
+        if flight:
+            return Passage(lane, (self._outcome(flight, _status(frame), frame.raw),), answer=frame.raw)
+        if lane is self._from_upstream and (answered := self._asking.answered(frame, lane)):
+            return self._resume(*answered)
+        if lane.was_cancelled(frame.key):
+            return Passage(lane)
+        sender = self._from_upstream if lane is self._from_host else self._from_host
+        return Passage(lane, (self._violation(frame.raw, "an answer that nobody waits for", sender),))
+
+    def _judge_answer(self, frame: Frame, flight: Flight) -> Passage:
+        """Let an answer pass to the host as far as what is in it may."""
         if flight.frame.method == "tools/list":
             self._catalog.page(frame.message.get("result"), is_first="cursor" not in flight.frame.params)
-        return Passage(lane, self._outcome(flight, _status(frame), frame.raw), answer=frame.raw)
+        found = self._inspector.inspect(self._policy, frame, flight)
+        if found.refusal:
+            answer = _refusal(flight.frame, f"The answer was held back: {found.refusal}", frames.DENIED)
+            outcome = self._outcome(flight, Status.REFUSED, answer)
+            return Passage(self._from_host, (*found.drafts, outcome), answer=answer, is_weighty=True)
+        outcome = self._outcome(flight, _status(frame), found.frame.raw, found.redacted)
+        drafts, is_bound = (*found.drafts, outcome, *found.intents), bool(found.intents)
+        return Passage(
+            self._from_host, drafts, answer=found.frame.raw, flight=flight, is_bound=is_bound, is_weighty=is_bound
+        )
 
     def _judge_notification(self, frame: Frame, lane: Lane) -> Passage:
-        draft = None
         if frame.method == "notifications/cancelled":
-            flight = lane.cancel(frames.key_of(frame.params.get("requestId")))
-            draft = self._outcome(flight, Status.CANCELLED) if flight else None
-        elif frame.method == "notifications/tools/list_changed" and lane is self._from_upstream:
+            return self._judge_cancellation(frame, lane)
+        if lane is self._from_host:
+            return Passage(lane, forward=frame.raw)
+        if frame.method == "notifications/tools/list_changed":
             self._catalog.changed()
-        return Passage(lane, draft, forward=frame.raw)
+        found = self._inspector.notified(self._policy, frame)
+        drafts, is_bound = (*found.drafts, *found.intents), bool(found.intents)
+        forward = None if found.refusal else frame.raw
+        return Passage(lane, drafts, forward, is_bound=is_bound, is_weighty=bool(drafts))
 
-    def _identify(self, frame: Frame, lane: Lane) -> Asked:
-        if lane is self._from_upstream:
-            request = identity.asked_of_host(frame, self._server)
-            return Asked(request, frame.request_id, identity.trace_of(frame), self._client)
-        self._client = identity.client_of(frame) or self._client
-        request = identity.asked_of_upstream(frame, self._server, self._catalog)
-        definition = self._catalog.tool(request.tool) if request.tool else None
-        return Asked(
-            request,
-            frame.request_id,
-            identity.trace_of(frame),
-            self._client,
-            definition.sha256 if definition else None,
+    def _judge_cancellation(self, frame: Frame, lane: Lane) -> Passage:
+        """Pass a cancellation on to where its request went: to the other peer, or to a person."""
+        key = frames.key_of(frame.params.get("requestId"))
+        withdrawn = self._asking.withdraw(lane, key, self._from_upstream)
+        if withdrawn:
+            return self._give_up(*withdrawn, Consent.WITHDRAWN, is_answered=False)
+        flight = lane.cancel(key)
+        outcome = self._outcome(flight, Status.CANCELLED) if flight else None
+        return Passage(lane, (outcome,), forward=frame.raw)
+
+    def _give_up(self, question: Question, gone: bytes | None, consent: Consent, *, is_answered: bool) -> Passage:
+        """Refuse a request that nobody has decided on; `gone` closes the question at the host."""
+        if gone:
+            self._from_upstream.forward(gone)
+        passage = self._settle(question, consent)
+        return passage if is_answered else replace(passage, answer=None)
+
+    @property
+    def policy(self) -> Policy:
+        """Return the policy that decides now."""
+        return self._policy
+
+    def adopt(self, policy: Policy) -> bool:
+        """Let another policy decide from the next frame on; tell whether the host's lists may have changed.
+
+        What is in flight stays so: it was decided on when it was asked.
+        """
+        before, self._policy = self._policy, policy
+        self._keeper.policy_sha256 = policy.sha256
+        if policy.pins is not before.pins:
+            self._offering.trust(self._open_pins(policy))
+        return policy.sha256 != before.sha256
+
+    def announce(self, families: Iterable[str] = ("tools", "prompts", "resources")) -> None:
+        """Tell the host that its lists of these may have changed."""
+        listening = self._from_host.flying("subscriptions/listen")
+        for line in self._offering.announcements(families, listening, is_modern=self._is_modern):
+            self._from_upstream.forward(line)
+
+    async def tend(self) -> None:
+        """Do what time brings, about once a second: end questions that nobody answers, notice what was approved."""
+        expired = self._asking.expire(time.monotonic(), self._from_upstream)
+        await self._pass(
+            [self._give_up(question, gone, Consent.TIMEOUT, is_answered=gone is not None) for question, gone in expired]
         )
+        if released := self._offering.released():
+            self.announce(released)
+
+    def upstream_started(self, to_upstream: Callable[[bytes], None]) -> None:
+        """Go on with a new run of the upstream, which knows nothing of the one before."""
+        self._gone = None
+        self._catalog = Catalog()
+        self._from_host.forward = self._from_upstream.answer = to_upstream
 
     async def upstream_ended(self, why: str, status: Status) -> None:
         """Answer every call that still waits, and record how it ended: nothing hangs on an upstream that has gone."""
         self._gone = f"the upstream {self._server!r} {why}"
         self._catalog = Catalog()
         self._from_upstream.land_all()
-        flights = self._from_host.land_all()
-        await self._pass([self._unanswered(flight, status) for flight in flights])
+        questions = self._asking.expire(math.inf, self._from_upstream)
+        passages = [self._unanswered(flight, status) for flight in self._from_host.land_all()]
+        passages += [
+            self._give_up(question, gone, Consent.WITHDRAWN, is_answered=gone is not None)
+            for question, gone in questions
+        ]
+        await self._pass([*passages, Passage(self._from_upstream, tuple(self._inspector.end()))])
 
     def _unanswered(self, flight: Flight, status: Status) -> Passage:
         answer = _refusal(flight.frame, f"No answer: {self._gone}", frames.UNAVAILABLE)
-        return Passage(self._from_host, self._outcome(flight, status), answer=answer)
+        return Passage(self._from_host, (self._outcome(flight, status),), answer=answer)
 
-    def _outcome(self, flight: Flight, status: Status, raw: bytes = b"") -> Draft | None:
+    def _outcome(self, flight: Flight, status: Status, raw: bytes = b"", redacted: int = 0) -> Draft | None:
         if flight.asked is None:
             return None
-        duration = (time.monotonic_ns() - flight.started) // 1000
-        return self._keeper.outcome(flight.asked, Answer(status, duration, raw))
+        return self._keeper.outcome(flight.asked, Answer(status, flight.duration_us, raw, redacted))
 
     def _violation(self, line: bytes, reason: str, sender: Lane) -> Draft | None:
         return self._keeper.violation(line, reason, "host" if sender is self._from_host else "upstream", self._server)
 
 
-def _turn_back(lane: Lane, flight: Flight, why: str) -> None:
-    if lane.land(flight.frame.key):
-        lane.answer(_refusal(flight.frame, f"Not forwarded: {why}", frames.UNAVAILABLE))
+def _impossible(reason: str) -> Decision:
+    return Decision(Effect.DENY, "protocol", reason, Access.WRITE, AccessFrom.DEFAULT)
+
+
+def _turn_back(passage: Passage, why: str) -> None:
+    """Answer a request whose entry could not be written, unless it was answered or cancelled meanwhile."""
+    flight = passage.flight
+    if flight and (passage.forward is None or passage.lane.land(flight.frame.key)):
+        passage.lane.answer(_refusal(flight.frame, f"Not forwarded: {why}", frames.UNAVAILABLE))
 
 
 def _carry_out(passage: Passage) -> None:

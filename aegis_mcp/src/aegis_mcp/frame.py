@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, cast
@@ -264,7 +264,7 @@ _PARAMS: Final = frozenset({"name", "uri", "arguments", "cursor", "_meta", "ref"
 
 def error(request_id: FrameId | None, code: int, message: str) -> bytes:
     """Return an error response, LF excluded; `request_id` is None where the request could not be read."""
-    return _dump({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})
+    return dump({"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}})
 
 
 def rejection(malformed: MalformedFrame) -> bytes:
@@ -281,11 +281,25 @@ def tool_error(request_id: FrameId | None, text: str, *, is_modern: bool) -> byt
 
     From revision 2026-07-28 on every result says of what type it is.
     """
-    result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
-    if is_modern:
-        result["resultType"] = "complete"
-    return _dump({"jsonrpc": "2.0", "id": request_id, "result": result})
+    kind = {"resultType": "complete"} if is_modern else {}
+    return result(request_id, {"content": [{"type": "text", "text": text}], "isError": True, **kind})
 
 
-def _dump(message: dict[str, Any]) -> bytes:
+def request(request_id: FrameId, method: str, params: Mapping[str, Any]) -> bytes:
+    """Return a request of the gateway's own, LF excluded."""
+    return dump({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
+
+
+def notification(method: str, params: Mapping[str, Any]) -> bytes:
+    """Return a notification of the gateway's own, LF excluded; without params if there are none."""
+    return dump({"jsonrpc": "2.0", "method": method, **({"params": params} if params else {})})
+
+
+def result(request_id: FrameId | None, members: Mapping[str, Any]) -> bytes:
+    """Return an answer of the gateway's own, LF excluded."""
+    return dump({"jsonrpc": "2.0", "id": request_id, "result": members})
+
+
+def dump(message: Mapping[str, Any]) -> bytes:
+    """Return the line of a message that is not passed on as it came, LF excluded."""
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8")

@@ -11,36 +11,42 @@ from typing import Final
 from aegis_mcp import __version__, relay, wire
 from aegis_mcp.audit.record import EventKind, Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
-from aegis_mcp.enforcement import Enforcement
+from aegis_mcp.enforcement import Enforcement, OpenPins
 from aegis_mcp.errors import AuditUnavailable, UpstreamUnavailable
+from aegis_mcp.limits import Limiter
 from aegis_mcp.policy.model import Policy
 from aegis_mcp.upstream.link import Link, Start
 
 _SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGHUP")
 _FLUSH_SECONDS: Final = 0.2
+_TEND_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
     """The upstream to serve: its name in policy and log, how it is started, and what the log says of that.
 
-    `address` is the program of a command, or a URL: nothing that may hold a secret.
+    `address` is the program of a command, or a URL: nothing that may hold a secret. `open_pins` opens the pins of what
+    it says of itself, as a policy has it.
     """
 
     name: str
     start: Start
     address: str
+    open_pins: OpenPins
 
 
 class Gateway:
     """One host, one gate, one upstream."""
 
-    def __init__(self, served: Served, policy: Policy, keeper: Recordkeeper, recorder: Recorder) -> None:
+    def __init__(
+        self, served: Served, policy: Policy, keeper: Recordkeeper, recorder: Recorder, limiter: Limiter
+    ) -> None:
         self._served = served
         self._policy = policy
         self._keeper = keeper
         self._recorder = recorder
-        self._gate = Enforcement(served.name, policy, keeper, recorder)
+        self._gate = Enforcement(served.name, policy, keeper, recorder, limiter=limiter, open_pins=served.open_pins)
         self._stop = asyncio.Event()
         self._why = "the host closed the input"
         self._failure: BaseException | None = None
@@ -61,10 +67,12 @@ class Gateway:
         # Not for room at the upstream: one that answers before it reads on would wait for us, and we for it.
         outward = asyncio.create_task(relay.pump(upstream.inbox, self._gate.upstream_sent, host_out))
         watch = asyncio.create_task(self._watch(upstream, outward))
-        for task in (inward, outward, watch):
+        tend = asyncio.create_task(self._tend())
+        for task in (inward, outward, watch, tend):
             task.add_done_callback(self._on_done)
         inward.add_done_callback(lambda _: self._stop.set())
         await self._stop.wait()
+        tend.cancel()
         await self._end(upstream, inward, outward, watch)
         await host_out.close(_FLUSH_SECONDS)
         if self._failure:
@@ -84,6 +92,12 @@ class Gateway:
             raise
         await self._note(EventKind.UPSTREAM_STARTED, server=self._served.name, command=self._served.address)
         return upstream
+
+    async def _tend(self) -> None:
+        """Let the gate do what time brings, until the gateway ends."""
+        while True:
+            await asyncio.sleep(_TEND_SECONDS)
+            await self._gate.tend()
 
     async def _watch(self, upstream: Link, outward: asyncio.Task[None]) -> None:
         """When the upstream ends by itself, answer what waits and refuse what comes."""

@@ -12,6 +12,7 @@ from aegis_mcp.frame import Frame
 from aegis_mcp.upstream.catalog import Catalog
 
 _META_VERSION: Final = "io.modelcontextprotocol/protocolVersion"
+_META_CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
 _META_CLIENT: Final = "io.modelcontextprotocol/clientInfo"
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 
@@ -45,6 +46,12 @@ def client_of(frame: Frame) -> Client | None:
         return None
     fields = cast("dict[str, Any]", info)
     return Client(_text(fields, "name"), _text(fields, "version"))
+
+
+def capabilities_of(frame: Frame) -> dict[str, Any]:
+    """Return what the host says that it can do: in `initialize`, and from 2026-07-28 on in each request."""
+    members = frame.params if frame.method == "initialize" else _meta(frame)
+    return _object(members, "capabilities" if frame.method == "initialize" else _META_CAPABILITIES)
 
 
 def trace_of(frame: Frame) -> str:

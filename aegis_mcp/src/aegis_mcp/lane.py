@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from aegis_mcp.audit.record import Asked
+from aegis_mcp.decision import Secrets
 from aegis_mcp.frame import FlightKey, Frame
 
 MAX_IN_FLIGHT: Final = 4096
@@ -15,28 +17,47 @@ MAX_IN_FLIGHT: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """One request that was forwarded: `asked` is None where the log says nothing of it, `started` is in ns."""
+    """One request that was forwarded: `asked` is None where the log says nothing of it, `started` is in ns.
+
+    `secrets` is what happens to credentials in its result, None for what holds for all.
+    """
 
     frame: Frame
     asked: Asked | None
     started: int
+    secrets: Secrets | None = None
+
+    @property
+    def duration_us(self) -> int:
+        """Return how long ago the request was forwarded, in microseconds."""
+        return (time.monotonic_ns() - self.started) // 1000
 
 
 class Lane:
     """The requests that one peer makes of the other.
 
-    `forward` sends towards the peer that is asked, `answer` back to the one that asks.
+    `forward` sends towards the peer that is asked, `answer` back to the one that asks. `reserved` are ids that are in
+    use though no request of this lane has them: of questions of the gateway's own, and of requests that wait for one.
     """
 
     def __init__(self, forward: Callable[[bytes], None], answer: Callable[[bytes], None]) -> None:
         self.forward = forward
         self.answer = answer
+        self.reserved: set[FlightKey] = set()
         self._flights: dict[FlightKey, Flight] = {}
         self._unwanted: dict[FlightKey, None] = {}
 
+    def is_taken(self, key: FlightKey) -> bool:
+        """Tell whether an id is in use."""
+        return key in self._flights or key in self.reserved
+
+    def flying(self, method: str) -> list[Frame]:
+        """Return the requests for a method that wait for their answers."""
+        return [flight.frame for flight in self._flights.values() if flight.frame.method == method]
+
     def obstacle(self, frame: Frame) -> str | None:
         """Say why a request cannot take off, None if it can."""
-        if frame.key in self._flights:
+        if self.is_taken(frame.key):
             return "a request with this id still waits for its answer"
         if len(self._flights) >= MAX_IN_FLIGHT:
             return f"{MAX_IN_FLIGHT} requests wait for their answers"

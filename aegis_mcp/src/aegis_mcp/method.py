@@ -13,6 +13,7 @@ class MethodClass(Enum):
     TOOL_CALL = "tool_call"
     READ = "read"
     CLIENT_REQUEST = "client_request"
+    CONTINUATION = "continuation"
     UNKNOWN = "unknown"
 
 
@@ -33,12 +34,14 @@ _HOUSEKEEPING: Final = frozenset(
     }
 )
 _READ: Final = frozenset({"resources/read", "prompts/get", "completion/complete", "tasks/get", "tasks/result"})
+_CONTINUATIONS: Final = frozenset({"tasks/update", "tasks/cancel"})
 
 
-def classify(method: str, *, is_from_upstream: bool = False) -> MethodClass:
+def classify(method: str, *, is_from_upstream: bool = False, has_tool: bool = False) -> MethodClass:
     """Return the class of a request's method, which depends on who asks.
 
     Of what an upstream asks only `ping` is housekeeping, and what only an upstream may ask is unknown from a host.
+    What goes on with a task is a `CONTINUATION` of the call of a tool, where that call is known (`has_tool`).
     Whatever no revision names is `UNKNOWN`, and policy treats it as a write.
     """
     if is_from_upstream:
@@ -47,4 +50,6 @@ def classify(method: str, *, is_from_upstream: bool = False) -> MethodClass:
         return MethodClass.TOOL_CALL
     if method in _HOUSEKEEPING:
         return MethodClass.HOUSEKEEPING
+    if method in _CONTINUATIONS and has_tool:
+        return MethodClass.CONTINUATION
     return MethodClass.READ if method in _READ else MethodClass.UNKNOWN

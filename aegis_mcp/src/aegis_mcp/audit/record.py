@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aegis_audit import canonical
 from aegis_audit.entry import Draft
-from aegis_mcp.decision import Decision, Request
+from aegis_mcp.decision import Consent, Decision, Request
 from aegis_mcp.throttle import Throttle
 
 MAX_TEXT: Final = 512
@@ -35,6 +35,8 @@ class EventKind(Enum):
     GATEWAY_STARTED = "gateway_started"
     GATEWAY_STOPPED = "gateway_stopped"
     POLICY_LOADED = "policy_loaded"
+    DEFINITION_CHANGED = "definition_changed"
+    RESULT_REFUSED = "result_refused"
     PROTOCOL_VIOLATION = "protocol_violation"
     UPSTREAM_STARTED = "upstream_started"
     UPSTREAM_LOST = "upstream_lost"
@@ -48,6 +50,7 @@ class Status(Enum):
     RPC_ERROR = "rpc_error"
     CANCELLED = "cancelled"
     UPSTREAM_LOST = "upstream_lost"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,15 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a request was answered: `raw` is the response frame as it went to the host, empty if there was none."""
+    """How a request was answered: `raw` is the response frame as it went to the one who asked, empty if there was none.
+
+    `redacted` is how many credentials were taken out of it.
+    """
 
     status: Status
     duration_us: int
     raw: bytes = b""
+    redacted: int = 0
 
 
 class Recordkeeper:
@@ -96,16 +103,17 @@ class Recordkeeper:
         self.policy_sha256 = policy_sha256
         self._redact = redact
         self._scrub = lru_cache(maxsize=1024)(scrub)  # the same few names come again and again
+        self._changes = Throttle(burst=1000, per_second=1, clock=time.monotonic_ns)
         self._violations = Throttle(burst=20, per_second=1, clock=time.monotonic_ns)
 
-    def intent(self, asked: Asked, decision: Decision) -> Draft:
+    def intent(self, asked: Asked, decision: Decision, consent: Consent | None = None) -> Draft:
         """Return the entry that is durable before the upstream sees the request."""
-        event = self._judged(asked, decision) | {"phase": "intent"}
+        event = self._judged(asked, decision, consent) | {"phase": "intent"}
         return self._draft(event_type(asked.request), event, asked.trace_id)
 
-    def denial(self, asked: Asked, decision: Decision) -> Draft:
+    def denial(self, asked: Asked, decision: Decision, consent: Consent | None = None) -> Draft:
         """Return the entry of a request that was refused, and of which nothing was forwarded."""
-        event = self._judged(asked, decision) | {"forwarded": False, "reason": self._text(decision.reason)}
+        event = self._judged(asked, decision, consent) | {"forwarded": False, "reason": self._text(decision.reason)}
         return self._draft("access_denied", event, asked.trace_id)
 
     def outcome(self, asked: Asked, answer: Answer) -> Draft:
@@ -117,12 +125,27 @@ class Recordkeeper:
             "result_sha256": hashlib.sha256(answer.raw).hexdigest(),
             "status": answer.status.value,
         }
+        if answer.redacted:
+            event["redacted"] = answer.redacted
         return self._draft(event_type(asked.request), event, asked.trace_id)
 
     def security(self, kind: EventKind, details: Mapping[str, object]) -> Draft:
         """Return a security event; text in `details` is scrubbed and bounded."""
-        event = {name: self._text(value) for name, value in details.items()}
+        event = {name: self._texts(value) for name, value in details.items()}
         return self._draft("security_event", event | {"kind": kind.value})
+
+    def definition_changed(self, details: Mapping[str, object]) -> Draft | None:
+        """Return the entry of a definition that is not trusted; None in a flood, which the next entry counts."""
+        held_back = self._changes.admit()
+        if held_back is None:
+            return None
+        return self.security(EventKind.DEFINITION_CHANGED, {**details, "unrecorded_before": held_back})
+
+    def result_refused(self, asked: Asked, raw: bytes, reason: str) -> Draft:
+        """Return the entry of an answer, given by its frame as it came, that did not reach the one who asked."""
+        details = {"bytes": len(raw), "reason": reason, "sha256": hashlib.sha256(raw).hexdigest()}
+        event = self._named(asked) | details | {"kind": EventKind.RESULT_REFUSED.value}
+        return self._draft("security_event", event, asked.trace_id)
 
     def violation(self, line: bytes, reason: str, sender: str, server: str) -> Draft | None:
         """Return the entry of a frame that breaks the protocol; None in a flood, which the next entry counts."""
@@ -139,7 +162,7 @@ class Recordkeeper:
         details |= {"bytes": len(line), "sha256": hashlib.sha256(line).hexdigest()}
         return self.security(EventKind.PROTOCOL_VIOLATION, details)
 
-    def _judged(self, asked: Asked, decision: Decision) -> dict[str, Any]:
+    def _judged(self, asked: Asked, decision: Decision, consent: Consent | None) -> dict[str, Any]:
         event = self._named(asked) | {
             "access": decision.access.value,
             "access_from": decision.access_from.value,
@@ -151,6 +174,8 @@ class Recordkeeper:
         }
         if asked.tool_sha256 is not None:
             event["tool_sha256"] = asked.tool_sha256
+        if consent is not None:
+            event["consent"] = consent.value
         return event
 
     def _named(self, asked: Asked) -> dict[str, Any]:
@@ -164,6 +189,13 @@ class Recordkeeper:
             if value is not None:
                 event[name] = self._text(value)
         return event
+
+    def _texts(self, value: object) -> object:
+        return (
+            [self._text(item) for item in cast("tuple[object]", value)]
+            if isinstance(value, tuple)
+            else self._text(value)
+        )
 
     def _text(self, value: object) -> object:
         if isinstance(value, str):
@@ -179,7 +211,7 @@ class Recordkeeper:
 def event_type(request: Request) -> str:
     """Return the type of the entries of a request that policy allows."""
     kind, _, _ = request.method.partition("/")
-    if kind in {"sampling", "elicitation", "roots"}:
+    if request.is_from_upstream or kind in {"sampling", "elicitation", "roots"}:
         return "client_request"
     if request.prompt is not None or kind == "prompts":
         return "prompt_access"

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-from aegis_mcp import settings
+from aegis_mcp import limits, settings
 from aegis_mcp.audit import redaction
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.record import Recordkeeper
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.errors import ConfigError
 from aegis_mcp.gateway import Gateway, Served
+from aegis_mcp.limits import Limiter
+from aegis_mcp.pins.quarantine import Pins, default_path
 from aegis_mcp.policy import loader
-from aegis_mcp.policy.model import Policy
+from aegis_mcp.policy.model import PinMode, Policy
 from aegis_mcp.upstream import environment
 from aegis_mcp.upstream.guardian import Guardian
 from aegis_mcp.upstream.process import UpstreamProcess
 
 Wire = tuple[int, int]
+
+_EMBEDDED: Final = ("-m", "aegis_mcp", "workspace")
+"""What is part of this package, and changes with it: there is nothing to pin."""
 
 
 def serve_command(
@@ -65,7 +72,17 @@ def _process(
     name, command = served
     seen = environment.build(os.environ, policy.upstream(name).env, passed)
     # Of the command only the program is said: arguments may hold secrets.
-    return Served(name, partial(UpstreamProcess.start, command, seen, guardian), command[0])
+    start = partial(UpstreamProcess.start, command, seen, guardian)
+    return Served(name, start, command[0], partial(_open_pins, name, command))
+
+
+def _open_pins(name: str, command: tuple[str, ...], policy: Policy) -> Pins | None:
+    """Return the pins of a server that is started with this command, beside the policy that asks for them."""
+    if policy.pins is PinMode.OFF or command[:4] == (sys.executable, *_EMBEDDED):
+        return None
+    origin = json.dumps(command, ensure_ascii=False, separators=(",", ":"))
+    is_required = policy.pins is PinMode.REQUIRE
+    return Pins.open(default_path(Path(policy.editable)), name, origin, is_required=is_required)
 
 
 def _choose(policy: Policy, chosen: str | None) -> tuple[str, tuple[str, ...]] | None:
@@ -79,7 +96,7 @@ def _choose(policy: Policy, chosen: str | None) -> tuple[str, tuple[str, ...]] |
 
 def _workspace_command(workspace: Path | None) -> tuple[str, ...]:
     root = (workspace or settings.default_workspace()).expanduser().absolute()
-    return (sys.executable, "-m", "aegis_mcp", "workspace", "--workspace", str(root))
+    return (sys.executable, *_EMBEDDED, "--workspace", str(root))
 
 
 def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -> None:
@@ -88,7 +105,7 @@ def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -
     keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
     journal = Journal(path, keeper.session_id, policy.audit.rotation)
-    gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit))
+    gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit), Limiter(limits.path_of(path)))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(gateway.run(*wire))
 

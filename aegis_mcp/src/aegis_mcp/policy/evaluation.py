@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -87,8 +87,11 @@ def fall_back(policy: Policy, request: Request, prospect: Prospect) -> Decision:
     access, access_from = prospect.access, prospect.access_from
     if prospect.kind is MethodClass.HOUSEKEEPING:
         return Decision(Effect.ALLOW, "housekeeping", "keeps the session", access, access_from, is_recorded=False)
+    effect = policy.defaults.effect(access)
+    if prospect.kind is MethodClass.CONTINUATION and effect is Effect.ASK:
+        effect = Effect.ALLOW
     reason = _reason_of_default(policy, request, access, access_from)
-    return Decision(policy.defaults.effect(access), f"defaults.{access.value}", reason, access, access_from)
+    return Decision(effect, f"defaults.{access.value}", reason, access, access_from)
 
 
 def is_hopeless(policy: Policy, request: Request) -> bool:
@@ -127,17 +130,20 @@ def prospect_of(policy: Policy, request: Request) -> Prospect:
 def _find_prospect(
     policy: Policy, server: str, method: str, tool: str | None, hint: bool | None, is_from_upstream: bool
 ) -> Prospect:
-    kind = classify(method, is_from_upstream=is_from_upstream)
+    kind = classify(method, is_from_upstream=is_from_upstream, has_tool=tool is not None)
     access, access_from = _access(kind, policy.upstream(server), tool or "", hint)
     # Housekeeping keeps a session alive: only a rule that names methods means it.
     spoken = policy.rules if kind is not MethodClass.HOUSEKEEPING else [r for r in policy.rules if r.match.method]
     rules = tuple(rule for rule in spoken if is_about(rule.match, server, method, tool, access))
+    if kind is MethodClass.CONTINUATION:
+        # A person has been asked about the call already.
+        rules = tuple(replace(rule, effect=Effect.ALLOW) if rule.effect is Effect.ASK else rule for rule in rules)
     return Prospect(kind, access, access_from, rules)
 
 
 def _access(kind: MethodClass, upstream: Upstream, tool: str, hint: bool | None) -> tuple[Access, AccessFrom]:
     match kind:
-        case MethodClass.TOOL_CALL:
+        case MethodClass.TOOL_CALL | MethodClass.CONTINUATION:
             return _access_of_tool(upstream, tool, hint)
         case MethodClass.READ | MethodClass.HOUSEKEEPING:
             return Access.READ, AccessFrom.DEFAULT

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -63,7 +64,7 @@ class Catalog:
     def _add(self, tool: dict[str, Any]) -> None:
         name = tool.get("name")
         if isinstance(name, str):
-            self._tools[name] = ToolDefinition(_fingerprint(tool), _read_only_hint(tool))
+            self._tools[name] = ToolDefinition(_fingerprint(tool), read_only_hint(tool))
 
 
 def _fingerprint(tool: dict[str, Any]) -> str:
@@ -75,7 +76,8 @@ def _fingerprint(tool: dict[str, Any]) -> str:
     return hashlib.sha256(definition).hexdigest()
 
 
-def _read_only_hint(tool: dict[str, Any]) -> bool | None:
+def read_only_hint(tool: Mapping[str, Any]) -> bool | None:
+    """Return what a definition itself says of whether the tool only reads, None if it says nothing."""
     annotations = tool.get("annotations")
     hint = cast("dict[str, Any]", annotations).get("readOnlyHint") if isinstance(annotations, dict) else None
     return hint if isinstance(hint, bool) else None

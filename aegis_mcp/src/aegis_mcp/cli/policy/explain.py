@@ -25,6 +25,7 @@ _FROM: Final = {
 }
 _BY_METHOD: Final = {
     MethodClass.TOOL_CALL: "nothing classifies the tool",
+    MethodClass.CONTINUATION: "nothing classifies the tool",
     MethodClass.HOUSEKEEPING: "the method keeps the session",
     MethodClass.READ: "the method is one that looks",
     MethodClass.CLIENT_REQUEST: "the upstream asks the host",
