@@ -104,6 +104,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stand]:
     stage = Stage(tmp_path_factory.mktemp("recording"), policy=POLICY)
     with stage.wrap() as host:
         host.initialize()
+        host.request("ping")  # then nothing is under way
         yield Stand(host, stage)
     assert stage.verify().returncode == 0
 
