@@ -24,9 +24,9 @@ def everything_server() -> tuple[str, ...]:
     return _script("server-everything/dist/index.js")
 
 
-def memory_server() -> tuple[str, ...]:
-    """Return the command of the official server that keeps a graph of knowledge, where MEMORY_FILE_PATH says."""
-    return _script("server-memory/dist/index.js")
+def memory_server(file: Path) -> tuple[str, ...]:
+    """Return the command of the official server that keeps a graph of knowledge in this file."""
+    return ("env", f"MEMORY_FILE_PATH={file}", *_script("server-memory/dist/index.js"))
 
 
 def git_server(repository: Path) -> tuple[str, ...]:
