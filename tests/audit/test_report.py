@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from aegis_audit.finding import FindingCode
-from aegis_audit.report import MAX_FINDINGS, NOT_SHOWN
+from aegis_audit.level import Level
+from aegis_audit.report import MAX_FINDINGS
 from aegis_audit.verify import verify
 from support.auditor import audit
 from support.logs import offsets, small_log, write
@@ -69,11 +70,11 @@ def test_findings_beyond_the_bound_are_counted(tmp_path: Path) -> None:
 def test_a_valid_log_says_what_its_level_does_not_show_and_how_much_it_leaves_uncovered(tmp_path: Path) -> None:
     path = write(tmp_path / "audit.log", small_log(2))
     outcome = audit("verify", "--format", "json", path)
-    assert outcome.json["not_shown"] == NOT_SHOWN
+    assert outcome.json["not_shown"] == Level.A0.not_shown
     (log,) = outcome.json["logs"]
     assert (log["assurance"], log["uncovered"], log["sessions"], log["entries"]) == ("A0", 5, 1, 5)
     text = " ".join(audit("verify", path).stdout.split())
-    assert NOT_SHOWN in text
+    assert Level.A0.not_shown in text
     assert "5 entries" in text
 
 

@@ -18,8 +18,9 @@ the last verification does.
 
 """
 NOT_COVERED = """\
-Not covered by any signature: {}. A0 shows accidents and careless edits only: it cannot see a
-log that was rewritten from some entry on with all hashes recomputed, nor a tail that was cut off.
+Not covered by any signature that counts: {}. A0 shows accidents and careless edits only: it
+cannot see a log that was rewritten from some entry on with all hashes recomputed, nor a tail that
+was cut off.
 """
 
 
@@ -27,13 +28,14 @@ def test_a_valid_log_reads_well() -> None:
     shown = audit("verify", GOLDEN)
     assert (shown.status, shown.stderr) == (0, "")
     assert shown.stdout == (
-        "VALID  5 entries in 1 segment, level A0; exit status 0\n"
+        "VALID  5 entries in 1 segment, level A0 consistent; exit status 0\n"
         "\n"
         "ENTRIES  FIRST  LAST  BYTES  SEGMENT\n"
         f"      5      0     4  2,509  {GOLDEN}\n"
         "\n"
         "Log aegis.example/host/7f3a: 5 entries, 0 to 4, 1 session\n"
         "  head 2c8441a0dd3417c3b15ab26f5833f4821928afa68395c7e44776ecddf9f13790\n"
+        "  no signature covers an entry\n"
         "\n" + NO_END_KNOWN + NOT_COVERED.format("5 entries")
     )
 
@@ -45,7 +47,7 @@ def test_findings_say_where_what_was_expected_and_what_was_found(tmp_path: Path)
     shown = audit("verify", log)
     lines = shown.stdout.splitlines()
     assert shown.status == 1
-    assert lines[0] == "TAMPERED  3 entries in 1 segment, level A0; exit status 1"
+    assert lines[0] == "TAMPERED  3 entries in 1 segment, level A0 consistent; exit status 1"
     at = lines.index("AEG001  the entry's bytes do not have the hash that the entry states")
     assert lines[at + 1] == f"  at        {log}, line 2, byte {len(opening)}, seq 1"
     assert lines[at + 2].startswith("  expected  ")
@@ -79,7 +81,7 @@ def test_nothing_to_judge_is_said_first(tmp_path: Path, paths: tuple[str, ...]) 
     write(tmp_path / "empty.log", [])
     shown = audit("verify", *(tmp_path / path for path in paths))
     assert shown.status == 5
-    assert shown.stdout.startswith("UNVERIFIABLE  0 entries in 1 segment, level A0; exit status 5\n")
+    assert shown.stdout.startswith("UNVERIFIABLE  0 entries in 1 segment, level A0 consistent; exit status 5\n")
 
 
 @pytest.mark.parametrize(

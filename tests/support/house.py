@@ -16,17 +16,17 @@ SOURCES: Final = {
 # A module imports only from lines above its own.
 LAYERS: Final = {
     "aegis_audit": (
-        ("demand", "escape", "signature", "verdict"),
-        ("finding",),
+        ("escape", "level", "signature", "verdict"),
+        ("demand", "finding"),
         ("errors", "report"),
         ("canonical", "expand", "note", "tree", "checks/findings"),
         ("checkpoint", "entry", "key_file"),
         ("chain", "epoch"),
         ("key", "mark", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
-        ("archive", "follow", "checks/damage", "checks/overlap", "checks/skim"),
-        ("reading", "sidecar", "state", "checks/join", "checks/order", "checks/scan"),
-        ("answer", "checks/known"),
-        ("checks/ends",),
+        ("archive", "follow", "state", "trust", "checks/damage", "checks/overlap"),
+        ("reading", "sidecar", "checks/join", "checks/ledger", "checks/order"),
+        ("answer", "checks/known", "checks/levels", "checks/saved", "checks/skim"),
+        ("checks/ends", "checks/scan"),
         ("account",),
         ("verify",),
         ("listing", "summary"),

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from aegis_audit.checks.ends import End
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.join import Log
+from aegis_audit.checks.ledger import Ledger
+from aegis_audit.checks.levels import Coverage
+from aegis_audit.checks.saved import save
 from aegis_audit.checks.scan import Scan
-from aegis_audit.report import ASSURANCE, EarlierReport, LogReport, Report, SegmentReport, SidecarReport
+from aegis_audit.level import Level
+from aegis_audit.report import EarlierReport, LogReport, Report, SegmentReport, SidecarReport
 from aegis_audit.state import Read, State, Verified
+from aegis_audit.trust import Trust
 from aegis_audit.verdict import worst
 
 
-def report_of(
-    scans: Sequence[Scan], logs: Sequence[Log], ends: Sequence[End], found: Findings, earlier: State | None
-) -> Report:
-    """Return the report; `earlier` is what was verified before and not read again."""
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """All that a verification knows at its end.
+
+    `earlier` is what was verified before, and not read again.
+    """
+
+    scans: Sequence[Scan]
+    logs: Sequence[Log]
+    coverages: Mapping[str | None, Coverage]
+    ledgers: Sequence[Ledger]
+    ends: Sequence[End]
+    found: Findings
+    trust: Trust
+    earlier: State | None
+
+
+def report_of(examined: Examined) -> Report:
+    """Return the report."""
+    scans, found, earlier = examined.scans, examined.found, examined.earlier
     return Report(
         verdict=worst(code.verdict for code in found.counts),
         findings=found.kept(),
@@ -25,8 +47,8 @@ def report_of(
         entries=sum(one.entries for one in scans),
         size=sum(one.size for one in scans),
         segments=tuple(_segment_report(one) for one in scans),
-        logs=tuple(_log_report(log, scans) for log in logs),
-        sidecars=tuple(_sidecar_report(end) for end in ends),
+        logs=tuple(_log_report(log, examined) for log in examined.logs),
+        sidecars=tuple(_sidecar_report(end) for end in examined.ends),
         earlier=tuple(EarlierReport(one.origin, one.first_seq, one.seq, earlier.verified_at) for one in earlier.logs)
         if earlier
         else (),
@@ -39,18 +61,22 @@ def _segment_report(one: Scan) -> SegmentReport:
     return SegmentReport(one.segment.path, one.entries, one.size, first, last)
 
 
-def _log_report(log: Log, scans: Sequence[Scan]) -> LogReport:
-    sessions = set[str]().union(*(one.sessions for one in scans if any(run.origin == log.origin for run in one.runs)))
-    entries = log.count
+def _log_report(log: Log, examined: Examined) -> LogReport:
+    segments = (one for one in examined.scans if any(run.origin == log.origin for run in one.runs))
+    coverage = examined.coverages[log.origin]
     return LogReport(
         origin=log.origin,
-        entries=entries,
-        sessions=len(sessions),
+        entries=log.count,
+        sessions=len(set[str]().union(*(one.sessions for one in segments))),
         first_seq=log.runs[0].first_seq,
         last_seq=log.last.last_seq,
         head_hash=log.last.last_hash,
-        assurance=ASSURANCE,
-        uncovered=entries,
+        level=coverage.level,
+        uncovered={level: coverage.uncovered(level, log) for level in Level},
+        keys=tuple((str(pin.key), pin.source) for pin in coverage.pins),
+        declared=tuple(map(str, coverage.declared)),
+        key_problem=examined.trust.problems.get(log.origin or "", ""),
+        is_of_host=any(pin.is_of_host for pin in coverage.pins),
     )
 
 
@@ -65,26 +91,23 @@ def _sidecar_report(end: End) -> SidecarReport:
     )
 
 
-def state_of(
-    scans: Sequence[Scan],
-    statuses: Sequence[os.stat_result | None],
-    logs: Sequence[Log],
-    earlier: State | None,
-    now: str,
-) -> State:
-    """Return what the next verification goes on from; `statuses` are those of the files before they were read."""
-    read = [_read(one, status) for one, status in zip(scans, statuses, strict=True) if status]
+def state_of(examined: Examined, now: str) -> State:
+    """Return what the next verification goes on from."""
+    earlier = examined.earlier
+    read = [_read(one, one.status) for one in examined.scans if one.status]
     known = {(one.device, one.inode) for one in read}
     kept = [one for one in earlier.segments if (one.device, one.inode) not in known] if earlier else []
     before = {log.origin: log for log in earlier.logs} if earlier else {}
-    verified = {log.origin: _verified(log, before.get(log.origin)) for log in logs}
+    verified = {log.origin: _verified(log, before.get(log.origin), examined.ledgers) for log in examined.logs}
     return State(now, tuple((before | verified).values()), (*kept, *read))
 
 
-def _verified(log: Log, before: Verified | None) -> Verified:
+def _verified(log: Log, before: Verified | None, ledgers: Sequence[Ledger]) -> Verified:
     first, last = log.runs[0].first_seq, log.last
     first = min(first, before.first_seq) if before else first
-    return Verified(log.origin, first, last.last_seq, last.last_hash, last.last_timestamp)
+    end = last.last_seq + 1, last.last_hash
+    signed = next((save(one) for one in ledgers if (one.size, one.last_hash) == end), None)
+    return Verified(log.origin, first, last.last_seq, last.last_hash, last.last_timestamp, signed)
 
 
 def _read(one: Scan, status: os.stat_result) -> Read:

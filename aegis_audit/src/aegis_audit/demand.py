@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from aegis_audit.level import Level
+
 
 @dataclass(frozen=True, slots=True)
 class Demands:
@@ -12,13 +14,16 @@ class Demands:
 
     `from_genesis`: each log begins with its first entry. `allow_empty`: files and directories that are there and hold
     no entry are accepted. `min_records`: so many entries in all. `not_before`: the latest entry of each log is not
-    older than this timestamp.
+    older than this timestamp. `level`: each log reaches it. `max_uncovered`: of each log, no more entries than that are
+    not covered by the level that is demanded, else by the one that is reached; None for any number.
     """
 
     from_genesis: bool = False
     allow_empty: bool = False
     min_records: int = 0
     not_before: str | None = None
+    level: Level = Level.A0
+    max_uncovered: int | None = None
 
 
 NOTHING_DEMANDED: Final = Demands()

@@ -101,6 +101,10 @@ class EpochChain:
             ForgedSignature: a line of a known key does not verify.
         """
         self.judge(note, checkpoint)
+        return self.advance(checkpoint)
+
+    def advance(self, checkpoint: Checkpoint) -> EpochChain:
+        """Return the chain after a checkpoint that was held to the epochs."""
         if self.announced is None or checkpoint.size <= self.announced[0]:
             return self
         term = Term(self.office.epoch + 1, self.announced[1], checkpoint.size)
@@ -115,20 +119,33 @@ class EpochChain:
             BrokenSuccession: it is not of this log, or not signed by whoever must sign at that size.
             ForgedSignature: a line of a known key does not verify.
         """
+        signers = self.signers(note, checkpoint)
+        note.signed_by(signers)
+        return bool(signers)
+
+    def signers(self, note: Note, checkpoint: Checkpoint) -> tuple[VerifierKey, ...]:
+        """Return the known keys that the lines of a checkpoint claim to be by, all of which must verify.
+
+        There is none if it is older than the first epoch that is known here.
+
+        Raises:
+            BrokenSuccession: it is not of this log, or bears no line of one who must sign at that size, or one of
+                somebody who must not.
+        """
         if checkpoint.origin != self.origin:
             raise BrokenSuccession(f"a checkpoint of {self.origin!r}", f"one of {checkpoint.origin!r:.200}")
         if checkpoint.size < self.terms[0].since:
-            return False
+            return ()
         required, tolerated = self._signers(checkpoint.size)
-        signed = note.signed_by([*required, *tolerated])
-        known = {(key.name, key.key_id) for key in (*required, *tolerated)}
-        for made in note.signatures:
-            if self._is_ours(made.name) and (made.name, made.key_id) not in known:
-                found = f"one by key {made.key_id.hex()} of {made.name!r:.300}"
+        known = {(key.name, key.key_id): key for key in (*required, *tolerated)}
+        made = [(one.name, one.key_id) for one in note.signatures]
+        for name, key_id in made:
+            if self._is_ours(name) and (name, key_id) not in known:
+                found = f"one by key {key_id.hex()} of {name!r:.300}"
                 raise BrokenSuccession(f"signatures by {_names(required)} at size {checkpoint.size}", found)
-        if missing := [key for key in required if key not in signed]:
+        if missing := [key for key in required if (key.name, key.key_id) not in made]:
             raise BrokenSuccession(f"a signature by {_names(missing)} at size {checkpoint.size}", "none")
-        return True
+        return tuple(key for place, key in known.items() if place in made)
 
     def _signers(self, size: int) -> tuple[list[VerifierKey], list[VerifierKey]]:
         """Return the keys that must sign at this size, and those that may."""

@@ -30,6 +30,11 @@ class FindingCode(Enum):
     ROLLED_BACK = ("AEG009", Verdict.TAMPERED, "the log ends before an entry that it is known to have held")
     REPLACED = ("AEG010", Verdict.TAMPERED, "another log stands in the place of the one that is known")
 
+    FALSE_CHECKPOINT = ("AEG011", Verdict.TAMPERED, "a checkpoint contradicts the entries that it covers")
+    FALSE_SIGNATURE = ("AEG012", Verdict.TAMPERED, "a signature by a known key does not verify")
+    BROKEN_SUCCESSION = ("AEG013", Verdict.TAMPERED, "a key has signed or follows that must not")
+    FOREIGN_KEY = ("AEG014", Verdict.TAMPERED, "the log declares another key than the one that counts")
+
     # Damage: what stands here is not an entry.
     NOT_UTF8 = ("AEG101", Verdict.CORRUPT, "the line is not UTF-8")
     NOT_JSON = ("AEG102", Verdict.CORRUPT, "the line is not one JSON object")
@@ -52,10 +57,12 @@ class FindingCode(Enum):
     SHORT_OF_HEAD = ("AEG205", Verdict.INCOMPLETE, "the evidence does not hold an entry that the log is known to hold")
     TOO_FEW = ("AEG206", Verdict.INCOMPLETE, "there are fewer entries than were demanded")
     TOO_OLD = ("AEG207", Verdict.INCOMPLETE, "the latest entry is older than was demanded")
+    UNCOVERED = ("AEG208", Verdict.INCOMPLETE, "more entries than allowed are not covered")
 
     # Nothing to judge.
     NO_ENTRIES = ("AEG301", Verdict.UNVERIFIABLE, "there is no entry to verify")
     UNKNOWN_VERSION = ("AEG302", Verdict.UNVERIFIABLE, "the entry's format version is not known to this verifier")
+    TOO_WEAK = ("AEG303", Verdict.UNVERIFIABLE, "the level that was demanded is not reached")
     UNREADABLE = ("AEG401", Verdict.UNREADABLE, "the input could not be read")
 
     # Notes.

@@ -23,9 +23,10 @@ from rich.text import Text
 from aegis_audit.answer import Settled, Unanswered
 from aegis_audit.escape import defuse, escape
 from aegis_audit.finding import Finding, Place
+from aegis_audit.level import Level
 from aegis_audit.listing import Listing
 from aegis_audit.reading import Reading
-from aegis_audit.report import ASSURANCE, NO_END_KNOWN, NOT_SHOWN, LogReport, Report
+from aegis_audit.report import NO_END_KNOWN, LogReport, Report
 from aegis_audit.row import ANSWER_UNKNOWN, NOTHING, Row, row_of
 from aegis_audit.summary import MAX_NAMES, MAX_REASONS, OTHER, Summary
 from aegis_audit.verdict import Verdict
@@ -125,7 +126,8 @@ def verification(report: Report) -> None:
     screen = Screen(sys.stdout)
     verdict = report.verdict
     what = f"{_many(report.entries, 'entry', 'entries')} in {_many(len(report.segments), 'segment')}"
-    screen.line((verdict.name, _STYLES[verdict]), f"  {what}, level {ASSURANCE}; exit status {verdict.exit_code}")
+    level = f"level {report.level.title}; exit status {verdict.exit_code}"
+    screen.line((verdict.name, _STYLES[verdict]), f"  {what}, {level}")
     screen.line()
     heads = ("ENTRIES", "FIRST", "LAST", "BYTES", "SEGMENT")
     segments = (
@@ -138,8 +140,9 @@ def verification(report: Report) -> None:
     _ends(screen, report)
     _findings(screen, report)
     _notes(screen, report)
-    uncovered = sum(log.uncovered for log in report.logs)
-    screen.prose(f"Not covered by any signature: {_many(uncovered, 'entry', 'entries')}. {NOT_SHOWN}")
+    uncovered = sum(log.uncovered[report.level] for log in report.logs)
+    by = report.level.name if report.level else "any signature that counts"
+    screen.prose(f"Not covered by {by}: {_many(uncovered, 'entry', 'entries')}. {report.level.not_shown}")
 
 
 def _log(screen: Screen, log: LogReport) -> None:
@@ -147,7 +150,31 @@ def _log(screen: Screen, log: LogReport) -> None:
     entries, sessions = _many(log.entries, "entry", "entries"), _many(log.sessions, "session")
     screen.line(f"Log {origin}: {entries}, {log.first_seq} to {log.last_seq}, {sessions}")
     screen.line(f"  head {log.head_hash}")
+    for level, uncovered in log.uncovered.items():
+        if Level.A0 < level <= log.level:
+            screen.line(f"  {level.title}, not covered: {_many(uncovered, 'entry', 'entries')} of {log.entries:,}")
+    for key, source in log.keys:
+        screen.line(f"  by key {escape(key)}, {escape(source)}")
+    _keys_missing(screen, log)
     screen.line()
+
+
+def _keys_missing(screen: Screen, log: LogReport) -> None:
+    """Say what a log lacks for a higher level, and how to get it."""
+    if log.is_of_host:
+        screen.prose("This key is as trustworthy as this host. One that was kept elsewhere counts with --key.")
+    if log.key_problem:
+        screen.prose(f"The keys of this host do not count: {defuse(log.key_problem)}")
+    if log.level is Level.A0 and not log.declared:
+        screen.line("  no signature covers an entry")
+    if log.level is Level.A0 and log.declared:
+        screen.line("  not covered by a key that counts: all entries. The log says that it is signed by")
+        for key in log.declared[:_SLOWEST]:
+            screen.line(f"    {escape(key)}")
+        screen.prose(
+            "Give one of them with --key if you know from elsewhere that it is the log's: on the host that writes it, "
+            "`aegis-audit keygen` shows them."
+        )
 
 
 def _ends(screen: Screen, report: Report) -> None:

@@ -11,20 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from aegis_audit.finding import Finding, FindingCode
+from aegis_audit.level import Level
 from aegis_audit.verdict import Verdict
 
 MAX_FINDINGS: Final = 1000
 """How many findings and, apart from them, how many notes a report keeps one by one."""
-
-ASSURANCE: Final = "A0"
-"""`A0 consistent`: the chain was checked and nothing was authenticated (audit-log §1)."""
-
-NOT_SHOWN: Final = (
-    "A0 shows accidents and careless edits only: it cannot see a log that was rewritten from some entry on with all "
-    "hashes recomputed, nor a tail that was cut off."
-)
-"""What the assurance level leaves open, in the words that every output uses."""
-
 
 NO_END_KNOWN: Final = (
     "Nothing beside the log says where it ends. On the host that writes it, its sidecar does (the directory that is "
@@ -49,7 +40,9 @@ class LogReport:
     """One log of the input, over all its segments.
 
     `origin` is None where no segment states it; `sessions` counts the gateway runs seen; `head_hash` is the hash of
-    the entry `last_seq`; `uncovered` counts the entries that the assurance level does not cover: at A0 all of them.
+    the entry `last_seq`. `level` is the highest that covers anything; `uncovered` counts for each level the entries
+    that neither it nor a higher one covers: at A0 all of them. `keys` are those that count, each with its source;
+    `declared` are those that the log names itself; `key_problem` says why keys of this host do not count.
     """
 
     origin: str | None
@@ -58,8 +51,12 @@ class LogReport:
     first_seq: int
     last_seq: int
     head_hash: str
-    assurance: str
-    uncovered: int
+    level: Level
+    uncovered: Mapping[Level, int]
+    keys: tuple[tuple[str, str], ...]
+    declared: tuple[str, ...]
+    key_problem: str
+    is_of_host: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +100,11 @@ class Report:
         return frozenset(self.counts)
 
     @property
+    def level(self) -> Level:
+        """Return the lowest level of all logs."""
+        return min((log.level for log in self.logs), default=Level.A0)
+
+    @property
     def total(self) -> int:
         """Return how many findings and notes there are, kept or not."""
         return sum(self.counts.values())
@@ -112,8 +114,8 @@ class Report:
         return {
             "verdict": self.verdict.name.lower(),
             "exit_code": self.verdict.exit_code,
-            "assurance": ASSURANCE,
-            "not_shown": NOT_SHOWN,
+            "assurance": self.level.name,
+            "not_shown": self.level.not_shown,
             "entries": self.entries,
             "bytes": self.size,
             "counts": {code.identifier: count for code, count in sorted(self.counts.items(), key=_by_identifier)},
@@ -165,6 +167,10 @@ def _log_json(log: LogReport) -> dict[str, Any]:
         "first_seq": log.first_seq,
         "last_seq": log.last_seq,
         "head_hash": log.head_hash,
-        "assurance": log.assurance,
-        "uncovered": log.uncovered,
+        "assurance": log.level.name,
+        "uncovered": log.uncovered[log.level],
+        "uncovered_by_level": {level.name: count for level, count in log.uncovered.items()},
+        "keys": [{"key": key, "source": source} for key, source in log.keys],
+        "declared_keys": list(log.declared),
+        "key_problem": log.key_problem or None,
     }

@@ -102,10 +102,15 @@ class Segment:
     @property
     def size(self) -> int:
         """Return the bytes on the disk, 0 if that cannot be told."""
+        status = self.status()
+        return status.st_size if status else 0
+
+    def status(self) -> os.stat_result | None:
+        """Return which file it is, and how it is now; None for a stream, and if that cannot be told."""
         try:
-            return 0 if self.path == STANDARD_INPUT else Path(self.path).stat().st_size
+            return Path(self.path).stat() if self.can_be_read_again else None
         except (OSError, ValueError):
-            return 0
+            return None
 
     def blocks(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[Block]:
         """Yield the lines in blocks; `progress` is called with the bytes of each step, as many as are on the disk.

@@ -27,13 +27,17 @@ _MAX_STATE: Final = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One log as far as it was verified: entries `first_seq` to `seq`, the last with this hash and time."""
+    """One log as far as it was verified: entries `first_seq` to `seq`, the last with this hash and time.
+
+    `signed` is the ledger behind that entry in plain JSON values, None where there was none.
+    """
 
     origin: str | None
     first_seq: int
     seq: int
     entry_hash: str
     timestamp: str
+    signed: dict[str, Any] | None = None
 
     @property
     def head(self) -> Head:
@@ -129,18 +133,8 @@ def resume(segments: Iterable[Segment], state: State) -> list[Segment]:
     return [segment for segment in resumed if segment]
 
 
-def identify(segment: Segment) -> os.stat_result | None:
-    """Return which file a segment is; None for a stream, and for what is not there."""
-    if not segment.can_be_read_again:
-        return None
-    try:
-        return os.stat(segment.path)  # noqa: PTH116 - a path may be anything
-    except (OSError, ValueError):
-        return None
-
-
 def _resume(segment: Segment, known: dict[tuple[int, int], Read], heads: frozenset[str]) -> Segment | None:
-    status = identify(segment)
+    status = segment.status()
     before = known.get((status.st_dev, status.st_ino)) if status else None
     if status is None or before is None:
         return segment
@@ -180,6 +174,6 @@ _Record = TypeVar("_Record", Verified, Read)
 
 def _typed(kind: type[_Record], members: dict[str, Any]) -> _Record:
     for field in fields(kind):
-        if type(members[field.name]).__name__ not in str(field.type):
+        if type(members[field.name]).__name__.removesuffix("Type") not in str(field.type):
             raise TypeError(field.name)
     return kind(**members)

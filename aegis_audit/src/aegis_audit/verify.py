@@ -6,25 +6,30 @@ Each segment is read on its own, in any order; then all of them are judged toget
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from aegis_audit.account import report_of, state_of
+from aegis_audit.account import Examined, report_of, state_of
 from aegis_audit.archive import find_segments
 from aegis_audit.checks.ends import check_end, compare_end, known_from
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.join import Log, check_joints, split_by_log
 from aegis_audit.checks.known import Known, check_heads
+from aegis_audit.checks.ledger import Ledgers
+from aegis_audit.checks.levels import check_keys, check_level, cover
 from aegis_audit.checks.order import check_interruptions, check_order
 from aegis_audit.checks.pairing import unpaired
+from aegis_audit.checks.saved import restore
 from aegis_audit.checks.scan import Scan, scan
 from aegis_audit.demand import NOTHING_DEMANDED, Demands
 from aegis_audit.errors import EmptyDirectory
 from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.reading import in_order
 from aegis_audit.report import Report
 from aegis_audit.shape import Shapes
 from aegis_audit.sidecar import Sidecar
-from aegis_audit.state import State, Verified, identify, resume
+from aegis_audit.state import State, Verified, resume
+from aegis_audit.trust import Trust
 from aegis_audit.verdict import Verdict
 
 
@@ -33,13 +38,14 @@ class Knowledge:
     """What is known of the logs from outside of them.
 
     `heads` are entries that they hold for certain; `earlier` is what was verified before, and is not to be read again;
-    `sidecars` were read before the logs; `booted` is when the machine was started, in nanoseconds since the epoch,
-    None if that cannot be told.
+    `sidecars` were read before the logs; `trust` says whose signatures count; `booted` is when the machine was started,
+    in nanoseconds since the epoch, None if that cannot be told.
     """
 
     heads: tuple[Known, ...] = ()
     earlier: State | None = None
     sidecars: tuple[Sidecar, ...] = ()
+    trust: Trust = field(default_factory=Trust)
     booted: int | None = None
 
     @property
@@ -95,23 +101,43 @@ def examine(
 ) -> Examination:
     """Verify as `verify` does, and say as well what the next verification can go on from; the time is `now`."""
     found, shapes = Findings(), Shapes()
+    ledgers = _ledgers(found, knowledge)
     given = find_segments(paths)
     segments = resume(given, knowledge.earlier) if knowledge.earlier else given
-    statuses = [identify(segment) for segment in segments]  # before they are read: what comes later is new
     watched = frozenset(known.head.seq for known in knowledge.known)
-    scans = [scan(segment, found, shapes, watched=watched, progress=progress) for segment in segments]
+    # In the order of their content, so that a tree grows in one pass; and told in the order in which they were given.
+    read = {
+        segment: scan(segment, found, shapes, ledgers, watched=watched, progress=progress)
+        for segment in in_order(segments)
+    }
+    scans = [read[segment] for segment in segments]
+    ledgers.settle()
     _recognize(scans, knowledge.verified)
     logs = split_by_log([one.runs for one in scans])
+    coverages = {log.origin: cover(log, ledgers.all, knowledge.trust) for log in logs}
     ends = [compare_end(sidecar, logs) for sidecar in knowledge.sidecars]
     found.add_all(_between(scans, logs, knowledge.verified))
     found.add_all(_demanded(logs, knowledge.verified, demands))
     found.add_all(_nothing(scans, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
+    found.add_all(check_keys(ledgers.all, knowledge.trust))
+    for log in logs:
+        found.add_all(check_level(log, coverages[log.origin], demands))
     found.add_all(check_heads(knowledge.certain, logs, knowledge.booted))
     for end in ends:
         found.add_all(check_end(end, logs, [segment.path for segment in given], knowledge.booted))
-    report = report_of(scans, logs, ends, found, knowledge.earlier)
-    is_valid = report.verdict is Verdict.VALID
-    return Examination(report, state_of(scans, statuses, logs, knowledge.earlier, now) if is_valid else None)
+    examined = Examined(scans, logs, coverages, ledgers.all, ends, found, knowledge.trust, knowledge.earlier)
+    report = report_of(examined)
+    return Examination(report, state_of(examined, now) if report.verdict is Verdict.VALID else None)
+
+
+def _ledgers(found: Findings, knowledge: Knowledge) -> Ledgers:
+    """Return the ledgers that an earlier verification has left, for what goes on from there."""
+    ledgers = Ledgers(found, knowledge.trust)
+    for log in knowledge.verified:
+        ledger = restore(log.origin, log.head, log.signed) if log.signed else None
+        if ledger:
+            ledgers.add(ledger)
+    return ledgers
 
 
 def _recognize(scans: Sequence[Scan], verified: Sequence[Verified]) -> None:

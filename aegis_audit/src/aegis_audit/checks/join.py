@@ -29,11 +29,21 @@ class Log:
     @property
     def count(self) -> int:
         """Count the entries, those that stand in several runs once."""
-        count, end = 0, -1
-        for run in self.runs:
-            count += max(0, run.last_seq - max(end, run.first_seq - 1))
-            end = max(end, run.last_seq)
-        return count
+        return self.count_without(())
+
+    def count_without(self, ranges: Iterable[range]) -> int:
+        """Count the entries, each once, whose numbers are in none of these ranges."""
+        held = [range(run.first_seq, run.last_seq + 1) for run in self.runs]
+        return _size([*held, *ranges]) - _size(ranges)
+
+
+def _size(ranges: Iterable[range]) -> int:
+    """Count the numbers that are in any of these ranges."""
+    count, end = 0, 0
+    for one in sorted(ranges, key=lambda one: one.start):
+        count += max(0, one.stop - max(end, one.start))
+        end = max(end, one.stop)
+    return count
 
 
 def split_by_log(segments: Sequence[Sequence[Run]]) -> list[Log]:

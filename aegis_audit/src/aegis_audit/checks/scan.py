@@ -6,12 +6,14 @@ everything behind it is judged again in full.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aegis_audit.checks.damage import Damage
 from aegis_audit.checks.findings import Findings
+from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.pairing import Pairing
 from aegis_audit.checks.run import OPENINGS, Run
 from aegis_audit.checks.skim import Skimmer
@@ -34,7 +36,7 @@ class Scan:
     """What is known of one segment: its runs, in the order in which they stand there.
 
     `size` counts the bytes that were read, expanded; `stored` as many as that takes on the disk; `lines` all lines up
-    to the end; `last` is the run that the last entry belongs to.
+    to the end; `last` is the run that the last entry belongs to; `status` is that of the file before it was read.
     """
 
     segment: Segment
@@ -45,6 +47,7 @@ class Scan:
     stored: int = 0
     lines: int = 0
     last: Run | None = None
+    status: os.stat_result | None = None
     runs: list[Run] = field(default_factory=list[Run])
     sessions: set[str] = field(default_factory=set[str])
     lost: list[range] = field(default_factory=list[range])
@@ -60,25 +63,29 @@ def scan(
     segment: Segment,
     found: Findings,
     shapes: Shapes,
+    ledgers: Ledgers,
     *,
     watched: frozenset[int] = frozenset(),
     progress: Callable[[int], None] = lambda _: None,
 ) -> Scan:
     """Read one segment, and add to `found` whatever needs no other segment to be seen.
 
-    The runs know the hashes of the entries `watched`. `progress` is called with the bytes of each step, as many as are
-    on the disk.
+    The entries go on in `ledgers`; the runs know the hashes of those `watched`. `progress` is called with the bytes of
+    each step, as many as are on the disk.
     """
-    return _Scanner(segment, found, shapes, watched).read(progress)
+    return _Scanner(segment, found, shapes, ledgers, watched).read(progress)
 
 
 class _Scanner:
-    def __init__(self, segment: Segment, found: Findings, shapes: Shapes, watched: frozenset[int]) -> None:
-        self._result = result = Scan(segment, Pairing(segment.path))
+    def __init__(
+        self, segment: Segment, found: Findings, shapes: Shapes, ledgers: Ledgers, watched: frozenset[int]
+    ) -> None:
+        self._result = result = Scan(segment, Pairing(segment.path), status=segment.status())
         self._found = found
         self._shapes = shapes
+        self._ledgers = ledgers
         self._watched = watched
-        self._skimmer = Skimmer(shapes, result.pairing, result.sessions)
+        self._skimmer = Skimmer(shapes, result.pairing, ledgers, result.sessions)
         self._path = segment.path
         self._damage = Damage(segment.path, found)
         self._run: Run | None = None
@@ -136,6 +143,7 @@ class _Scanner:
         self._check_hash(entry, place)
         self._put(entry, place)
         self._heed(entry, place)
+        self._ledgers.take(entry, place)
         self._shapes.learn(entry)
 
     def _check_hash(self, entry: Entry, place: Place) -> None:

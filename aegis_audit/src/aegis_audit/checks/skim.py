@@ -11,6 +11,7 @@ from collections.abc import Container
 from hashlib import sha256
 from typing import Final
 
+from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.pairing import Pairing
 from aegis_audit.checks.run import Run
 from aegis_audit.entry import is_timestamp
@@ -20,14 +21,15 @@ _MINUTE: Final = len("2026-11-24T03:31:")
 
 
 class Skimmer:
-    """Takes lines of one segment; `pairing` is told what the long way would tell it.
+    """Takes lines of one segment; `pairing` and `ledgers` are told what the long way would tell them.
 
     Only lines of the sessions in `sessions` are taken: they are those that the long way has found in the right form.
     """
 
-    def __init__(self, shapes: Shapes, pairing: Pairing, sessions: Container[str]) -> None:
+    def __init__(self, shapes: Shapes, pairing: Pairing, ledgers: Ledgers, sessions: Container[str]) -> None:
         self._shapes = shapes
         self._pairing = pairing
+        self._ledgers = ledgers
         self._sessions = sessions
         self._before = NO_SHAPE
 
@@ -62,6 +64,7 @@ class Skimmer:
             elif before.phase == "outcome":
                 self._pairing.add_outcome(trace_id, seq, line)
         self._before = before
+        self._ledgers.extend(run.last_seq + 1, run.last_hash, hashes)
         run.skip(hashes, last_time)
         return line, at
 

@@ -11,11 +11,14 @@ import click
 from aegis_audit import render
 from aegis_audit.archive import find_segments
 from aegis_audit.demand import Demands
-from aegis_audit.errors import UnusableQuery
+from aegis_audit.errors import UnusableKey, UnusableQuery
 from aegis_audit.export import document
+from aegis_audit.key import default_directory, find_roots
+from aegis_audit.level import Level
 from aegis_audit.query import parse_age
 from aegis_audit.sidecar import booted_at, find_sidecars
 from aegis_audit.state import load, store
+from aegis_audit.trust import Pin, Trust, load_pins
 from aegis_audit.verify import Knowledge, examine
 
 
@@ -27,10 +30,31 @@ def _oldest(ctx: click.Context, param: click.Parameter, text: str | None) -> str
         raise click.BadParameter(str(exc), ctx, param) from exc
 
 
+def _level(ctx: click.Context, param: click.Parameter, text: str | None) -> Level:
+    """Read the name of a level."""
+    if text is None:
+        return Level.A0
+    try:
+        return Level[text.upper()]
+    except KeyError as exc:
+        raise click.BadParameter(f"{text!r} is no level; there are a0 to a4", ctx, param) from exc
+
+
+def _pins(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Pin, ...]:
+    """Read public keys, or files of them."""
+    try:
+        return tuple(pin for text in texts for pin in load_pins(text))
+    except UnusableKey as exc:
+        raise click.BadParameter(str(exc), ctx, param) from exc
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--from-genesis", is_flag=True, help="Demand that the log begins with its first entry.")
 @click.option("--allow-empty", is_flag=True, help="Accept files and directories that are there and hold no entry.")
+@click.option("--require", "level", callback=_level, metavar="LEVEL", help="Demand a level of assurance, a0 to a4.")
+@click.option("--key", "pins", callback=_pins, multiple=True, metavar="KEY|FILE", help="A public key that counts.")
+@click.option("--max-uncovered", type=click.IntRange(0), metavar="N", help="Demand that the level covers all but N.")
 @click.option("--min-records", type=click.IntRange(0), default=0, metavar="N", help="Demand so many entries.")
 @click.option(
     "--max-age",
@@ -49,7 +73,14 @@ def _oldest(ctx: click.Context, param: click.Parameter, text: str | None) -> str
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit status is the verdict.")
 def verify(
-    paths: tuple[str, ...], *, state: Path | None, no_sidecar: bool, form: str, quiet: bool, **demands: Any
+    paths: tuple[str, ...],
+    *,
+    pins: tuple[Pin, ...],
+    state: Path | None,
+    no_sidecar: bool,
+    form: str,
+    quiet: bool,
+    **demands: Any,
 ) -> int:
     """Judge whether a log is whole and unchanged.
 
@@ -62,7 +93,10 @@ def verify(
     # Before anything else: what a sidecar knows now is in the log when that is read.
     sidecars = () if no_sidecar else find_sidecars(paths)
     now = parse_age("0s", datetime.now(UTC))
-    knowledge = Knowledge(earlier=load(state) if state else None, sidecars=tuple(sidecars), booted=booted_at())
+    directory = default_directory()
+    trust = Trust(pins, lambda origin: find_roots(origin, directory), f"kept on this host in {directory}")
+    earlier = load(state) if state else None
+    knowledge = Knowledge(earlier=earlier, sidecars=tuple(sidecars), trust=trust, booted=booted_at())
     size = sum(segment.size for segment in find_segments(paths))
     with render.progress(size, "verifying") as advance:
         report, reached = examine(paths, Demands(**demands), knowledge, now=now, progress=advance)

@@ -1,0 +1,308 @@
+"""What a log signs of itself, held against its entries while they are read.
+
+A ledger has the tree of all entries up to where it stands. A checkpoint entry with number q must name the root of the q
+entries before it; who has to sign it, the chain of epochs says. A signature covers everything below it, so that the
+last one of each epoch is verified and each handover; of every other checkpoint the form, the size, the root and the
+signers by name and id are held to the rules.
+
+A segment that brings its tree along begins a ledger wherever it is read. What it states before its place in the chain
+of epochs is known is kept until then: segments may come in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
+
+from aegis_audit.checkpoint import Checkpoint
+from aegis_audit.checks.findings import Findings
+from aegis_audit.checks.run import OPENINGS
+from aegis_audit.entry import ZERO_HASH, Entry
+from aegis_audit.epoch import EpochChain, Roots, Term
+from aegis_audit.errors import BrokenSuccession, ForgedSignature, MalformedNote
+from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.note import Note, VerifierKey
+from aegis_audit.tree import EMPTY, CompactRange
+from aegis_audit.trust import Trust
+
+MAX_LEDGERS: Final = 256
+"""Ledgers that are kept at one time; a set of segments in order needs one for each log."""
+
+MAX_DEFERRED: Final = 4096
+"""Statements of one ledger that wait until its place in the chain of epochs is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What an entry says of keys or of the tree: `root` is that of all entries before it."""
+
+    seq: int
+    place: Place
+    event: dict[str, Any]
+    is_checkpoint: bool
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A checkpoint that holds but for its signatures, which these keys have to make."""
+
+    checkpoint: Checkpoint
+    note: Note
+    keys: tuple[VerifierKey, ...]
+    place: Place
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Entries of one log in a row, with the tree of all entries up to the last of them.
+
+    `start_tree` and `start_hash` are what the first one follows; `last_hash` is the hash of the last one. `sealed` is
+    the last checkpoint whose signatures were verified; `roots` holds the roots at the sizes that are asked for.
+    """
+
+    place: Place
+    origin: str | None
+    start_hash: str
+    start_tree: CompactRange
+    tree: CompactRange
+    last_hash: str
+    chain: EpochChain | None = None
+    sealed: Seal | None = None
+    waiting: Seal | None = None
+    roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    deferred: list[Statement] = field(default_factory=list[Statement])
+    is_false: bool = False
+    is_verified_before: bool = False
+    """What comes before its start was verified, and is not read again."""
+    is_alone: bool = False
+    """It has gone on for so long that its place in the chain of epochs is not waited for."""
+
+    @classmethod
+    def begin(cls, place: Place, origin: str | None, last_hash: str, tree: CompactRange) -> Ledger:
+        """Return a ledger that goes on behind an entry with this hash, and a tree that ends with it."""
+        return cls(place, origin, last_hash, tree, tree, last_hash)
+
+    @property
+    def start(self) -> int:
+        """Return the number of the first entry."""
+        return self.start_tree.size
+
+    @property
+    def size(self) -> int:
+        """Return how many entries the tree has."""
+        return self.tree.size
+
+    @property
+    def covered(self) -> range:
+        """Return the entries that the last verified checkpoint covers, as far as it is known to be of these."""
+        start = 0 if self.is_verified_before else self.start
+        return range(start, self.sealed.checkpoint.size if self.sealed else start)
+
+
+class Ledgers:
+    """The ledgers of all logs that are read; `sizes` are those whose roots are asked for."""
+
+    def __init__(self, found: Findings, trust: Trust, sizes: Iterable[int] = ()) -> None:
+        self.all: list[Ledger] = []
+        self._found = found
+        self._trust = trust
+        self._sizes = sorted(set(sizes))
+
+    def take(self, entry: Entry, place: Place) -> None:
+        """Hold one entry to what is known, and let it follow."""
+        if entry.has_its_hash:
+            if entry.kind in OPENINGS:
+                self._open(entry, place)
+            if entry.event_type == "checkpoint" or entry.kind == "key_epoch":
+                self._state(entry, place)
+        self.extend(entry.seq, entry.prev_hash, [entry.entry_hash])
+
+    def extend(self, first_seq: int, prev_hash: str, hashes: Sequence[str]) -> None:
+        """Let entries in a row go on, from `first_seq` on; `prev_hash` is the hash of the one before."""
+        for ledger in self.all[:]:
+            at = ledger.size - first_seq
+            if 0 <= at < len(hashes) and (hashes[at - 1] if at else prev_hash) == ledger.last_hash:
+                self._grow(ledger, hashes[at:] if at else hashes)
+
+    def add(self, ledger: Ledger) -> None:
+        """Keep a ledger, if there is room for one more."""
+        if len(self.all) < MAX_LEDGERS:
+            self.all.append(ledger)
+
+    def settle(self) -> None:
+        """Judge what was put off, now that all is read."""
+        for ledger in self.all:
+            self._judge_deferred(ledger)
+            self._verify(ledger)
+
+    # Growing.
+
+    def _grow(self, ledger: Ledger, hashes: Sequence[str]) -> None:
+        if not ledger.size and 0 in self._sizes:
+            ledger.roots[0] = EMPTY.root()
+        rest, done = hashes, ledger.size
+        for size in self._sizes:
+            if done < size <= done + len(rest):
+                ledger.tree = ledger.tree.extend(map(bytes.fromhex, rest[: size - done]))
+                ledger.roots[size] = ledger.tree.root()
+                rest, done = rest[size - done :], size
+        ledger.tree = ledger.tree.extend(map(bytes.fromhex, rest))
+        ledger.last_hash = hashes[-1]
+        for other in self.all:
+            if other is not ledger and (other.start, other.start_hash) == (ledger.size, ledger.last_hash):
+                self._join(ledger, other)
+                return
+
+    def _join(self, ledger: Ledger, after: Ledger) -> None:
+        """Let a ledger go on in the one that begins where it ends."""
+        self.all.remove(after)
+        if after.start_tree != ledger.tree:
+            self._false_tree(after.place, ledger.tree)
+            return
+        ledger.tree, ledger.last_hash, ledger.origin = after.tree, after.last_hash, ledger.origin or after.origin
+        ledger.roots |= after.roots
+        for statement in after.deferred:
+            self._put(ledger, statement)
+
+    def _open(self, entry: Entry, place: Place) -> None:
+        origin = entry.event.get("origin")
+        origin = origin if isinstance(origin, str) else None
+        if entry.kind == "log_opened" and (entry.seq, entry.prev_hash) == (0, ZERO_HASH):
+            if not any(ledger.origin == origin and not ledger.start for ledger in self.all):
+                ledger = Ledger.begin(place, origin, ZERO_HASH, EMPTY)
+                self._declare(ledger, entry.event, place)
+                self.add(ledger)
+            return
+        claimed = _tree_of(entry)
+        if claimed is None:
+            return
+        for ledger in self._at(entry):
+            if ledger.tree != claimed:
+                self._false_tree(place, ledger.tree)
+            return
+        if not any((one.start, one.start_hash) == (entry.seq, entry.prev_hash) for one in self.all):
+            self.add(Ledger.begin(place, origin, entry.prev_hash, claimed))
+
+    def _at(self, entry: Entry) -> list[Ledger]:
+        """Return the ledgers that this very entry goes on."""
+        return [one for one in self.all if (one.size, one.last_hash) == (entry.seq, entry.prev_hash)]
+
+    def _false_tree(self, place: Place, tree: CompactRange) -> None:
+        expected = f"the tree of {tree.size} entries with root {tree.root().hex()}"
+        self._add(FindingCode.FALSE_ATTESTATION, place, expected, "another one")
+
+    # What entries state.
+
+    def _state(self, entry: Entry, place: Place) -> None:
+        for ledger in self._at(entry):
+            is_checkpoint = entry.event_type == "checkpoint"
+            root = ledger.tree.root() if is_checkpoint else b""
+            self._put(ledger, Statement(entry.seq, place, entry.event, is_checkpoint, root))
+
+    def _put(self, ledger: Ledger, statement: Statement) -> None:
+        """Judge a statement if all is known that came before it, else keep it."""
+        if not ledger.start or ledger.chain or ledger.is_alone:
+            self._judge(ledger, statement)
+            return
+        ledger.deferred.append(statement)
+        if len(ledger.deferred) >= MAX_DEFERRED:
+            self._judge_deferred(ledger)
+
+    def _judge_deferred(self, ledger: Ledger) -> None:
+        ledger.is_alone = True
+        for statement in ledger.deferred:
+            self._judge(ledger, statement)
+        ledger.deferred = []
+
+    def _judge(self, ledger: Ledger, statement: Statement) -> None:
+        try:
+            if statement.is_checkpoint:
+                self._judge_checkpoint(ledger, statement)
+            elif ledger.chain:
+                ledger.chain = ledger.chain.announce(statement.seq, statement.event)
+            elif not ledger.start or statement.event.get("epoch") == 0:
+                self._declare(ledger, statement.event, statement.place)
+        except BrokenSuccession as exc:
+            self._add(FindingCode.BROKEN_SUCCESSION, statement.place, exc.expected, exc.found)
+
+    def _declare(self, ledger: Ledger, event: dict[str, Any], place: Place) -> None:
+        """Take the keys that a log declares when it begins to sign."""
+        try:
+            roots = Roots.declared_in(ledger.origin, event) if ledger.origin else None
+        except BrokenSuccession as exc:
+            self._add(FindingCode.BROKEN_SUCCESSION, place, exc.expected, exc.found)
+            return
+        if roots and ledger.origin:
+            ledger.chain = EpochChain.begin(ledger.origin, roots)
+
+    def _judge_checkpoint(self, ledger: Ledger, statement: Statement) -> None:
+        text = statement.event.get("note")
+        try:
+            note = Note.parse(text.encode("utf-8") if isinstance(text, str) else b"")
+            checkpoint = Checkpoint.parse(note.text)
+        except MalformedNote as exc:
+            self._add(FindingCode.FALSE_CHECKPOINT, statement.place, "a signed checkpoint", str(exc))
+            return
+        stated = Checkpoint(ledger.origin or checkpoint.origin, statement.seq, statement.root)
+        if replace(checkpoint, extensions=()) != stated:
+            if not ledger.is_false:  # what comes after the first one that contradicts the tree does so as well
+                self._add(FindingCode.FALSE_CHECKPOINT, statement.place, repr(stated.text), repr(checkpoint.text))
+            ledger.is_false = True
+            return
+        self._seal(ledger, note, checkpoint, statement.place)
+
+    def _seal(self, ledger: Ledger, note: Note, checkpoint: Checkpoint, place: Place) -> None:
+        if ledger.chain is None:
+            ledger.chain = _chain_from(self._trust, note, checkpoint)
+        chain = ledger.chain
+        if chain is None:
+            keys = [pin.key for pin in self._trust.pins_of(checkpoint.origin) if pin.key.name == checkpoint.origin]
+            ledger.waiting = Seal(checkpoint, note, tuple(keys), place)
+            return
+        ledger.waiting = Seal(checkpoint, note, chain.signers(note, checkpoint), place)
+        ledger.chain = chain.advance(checkpoint)
+        if ledger.chain is not chain:
+            self._verify(ledger)
+
+    def _verify(self, ledger: Ledger) -> None:
+        """Verify the signatures of the checkpoint that waits for it."""
+        seal, ledger.waiting = ledger.waiting, None
+        if seal is None:
+            return
+        try:
+            signed = seal.note.signed_by(seal.keys)
+        except ForgedSignature as exc:
+            expected = f"the signature of {exc.name!r} over {seal.checkpoint.size} entries"
+            self._add(FindingCode.FALSE_SIGNATURE, seal.place, expected, "one that does not verify")
+            return
+        if signed:
+            ledger.sealed = replace(seal, keys=tuple(signed))
+
+    def _add(self, code: FindingCode, place: Place, expected: str, found: str) -> None:
+        self._found.add(Finding(code, place, expected, found))
+
+
+def _chain_from(trust: Trust, note: Note, checkpoint: Checkpoint) -> EpochChain | None:
+    """Return the chain of epochs of a log whose beginning is not here, from an epoch whose key is pinned."""
+    pins = {pin.key for pin in trust.pins_of(checkpoint.origin)}
+    log_key = next((key for key in pins if key.name == checkpoint.origin), None)
+    made = {(one.name, one.key_id) for one in note.signatures}
+    for key in pins:
+        epoch = key.name.removeprefix(f"{checkpoint.origin}/e/")
+        if log_key and key is not log_key and epoch.isdecimal() and (key.name, key.key_id) in made:
+            return EpochChain(checkpoint.origin, log_key, (Term(int(epoch), key, checkpoint.size),))
+    return None
+
+
+def _tree_of(entry: Entry) -> CompactRange | None:
+    """Return the tree of all entries before this one, if it brings it along in the right form."""
+    hashes = entry.event.get("tree")
+    if not isinstance(hashes, list):
+        return None
+    try:
+        data = b"".join(bytes.fromhex(cast("str", one)) for one in cast("list[object]", hashes))
+        return CompactRange.decode(entry.seq, data)
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,94 @@
+"""How sure a verdict is: which entries each level covers, and by whose keys (audit-log §1, decision 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from aegis_audit.checks.join import Log
+from aegis_audit.checks.ledger import Ledger
+from aegis_audit.demand import Demands
+from aegis_audit.epoch import EpochChain
+from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.level import Level
+from aegis_audit.note import VerifierKey
+from aegis_audit.trust import Pin, Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What is covered of a log: for each level the ranges of entries, and the keys by which that is known.
+
+    `declared` are the keys that the log says it is signed by.
+    """
+
+    ranges: dict[Level, tuple[range, ...]]
+    pins: tuple[Pin, ...]
+    declared: tuple[VerifierKey, ...]
+
+    @property
+    def level(self) -> Level:
+        """Return the highest level that covers anything."""
+        return max((level for level, ranges in self.ranges.items() if any(ranges)), default=Level.A0)
+
+    def uncovered(self, level: Level, log: Log) -> int:
+        """Return how many entries of the log neither this level nor a higher one covers; at A0 none is covered."""
+        if level is Level.A0:
+            return log.count
+        covered = [one for known, ranges in self.ranges.items() if known >= level for one in ranges]
+        return log.count_without(covered)
+
+
+def cover(log: Log, ledgers: Sequence[Ledger], trust: Trust) -> Coverage:
+    """Say what the verified checkpoints of a log cover, by the keys that count."""
+    pins, ours = trust.pins_of(log.origin), [one for one in ledgers if one.origin == log.origin]
+    ranges: dict[Level, list[range]] = {Level.A1: [], Level.A2: []}
+    used: list[Pin] = []
+    for ledger in ours:
+        by_log, by_epoch = _vouching(ledger, pins)
+        if by_log or by_epoch:
+            ranges[Level.A1].append(ledger.covered)
+        if by_epoch:
+            ranges[Level.A2].append(ledger.covered)
+        used += [*by_log, *by_epoch]
+    declared = next((_declared(one.chain) for one in ours if one.chain), ())
+    return Coverage({level: tuple(one) for level, one in ranges.items()}, tuple(dict.fromkeys(used)), declared)
+
+
+def check_keys(ledgers: Sequence[Ledger], trust: Trust) -> Iterator[Finding]:
+    """Yield where a log declares another key than the one that is pinned, or kept on the host, under the same name."""
+    for ledger in ledgers:
+        if ledger.chain is None:
+            continue
+        declared = {key.name: key for key in _declared(ledger.chain)}
+        for pin in trust.pins_of(ledger.origin):
+            own = declared.get(pin.key.name, pin.key)
+            if own != pin.key:
+                expected = f"{str(pin.key)!r}, {pin.source}"
+                yield Finding(FindingCode.FOREIGN_KEY, ledger.place, expected, repr(str(own)))
+
+
+def check_level(log: Log, coverage: Coverage, demands: Demands) -> Iterator[Finding]:
+    """Yield what a log lacks of the level that is demanded of it."""
+    place = Place(log.last.place.path, seq=log.last.last_seq)
+    level = demands.level
+    if coverage.level < level:
+        yield Finding(FindingCode.TOO_WEAK, place, f"level {level.name}", f"level {coverage.level.name}")
+    uncovered = coverage.uncovered(level or coverage.level, log)
+    if demands.max_uncovered is not None and uncovered > demands.max_uncovered:
+        expected = f"at most {demands.max_uncovered} entries that {(level or coverage.level).name} does not cover"
+        yield Finding(FindingCode.UNCOVERED, place, expected, f"{uncovered}")
+
+
+def _vouching(ledger: Ledger, pins: Sequence[Pin]) -> tuple[list[Pin], list[Pin]]:
+    """Return the pins that vouch for the last verified checkpoint: of the log's key, and of keys of epochs."""
+    if ledger.sealed is None:
+        return [], []
+    by_log = [pin for pin in pins if pin.key in ledger.sealed.keys and pin.key.name == ledger.origin]
+    terms = [term.key for term in ledger.chain.terms] if ledger.chain else []
+    # Each epoch has signed for the next, so that a key of any of them vouches for all that came later.
+    return by_log, [pin for pin in pins if pin.key in terms]
+
+
+def _declared(chain: EpochChain) -> tuple[VerifierKey, ...]:
+    return (chain.log_key, *(term.key for term in chain.terms))

@@ -1,0 +1,301 @@
+"""Signed logs: how much the keys that count cover, in any order of segments; and what is signed wrongly is found."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from itertools import permutations
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from aegis_audit.demand import Demands
+from aegis_audit.level import Level
+from aegis_audit.note import SigningKey, VerifierKey
+from aegis_audit.report import Report
+from aegis_audit.trust import Pin, Trust
+from aegis_audit.verify import Knowledge, verify
+from support.auditor import audit
+from support.logs import ORIGIN, small_log, write
+from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, signed_log
+
+LOG: Final = LOG_KEY.verifier
+EPOCH: Final = epoch_key(0).verifier
+
+
+def judged(*paths: Path, keys: tuple[VerifierKey, ...] = (LOG, EPOCH), **demands: Any) -> Report:
+    knowledge = Knowledge(trust=Trust([Pin(key, "pinned") for key in keys]))
+    return verify([str(path) for path in paths], Demands(**demands), knowledge)
+
+
+def found(report: Report) -> list[str]:
+    return [one.code.identifier for one in report.findings if not one.code.is_note]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return write(tmp_path / "audit.log", signed_log(2, 2, 1).lines)
+
+
+# What is covered.
+
+
+@pytest.mark.parametrize(
+    ("keys", "level"),
+    [((), Level.A0), ((LOG,), Level.A1), ((EPOCH,), Level.A2), ((LOG, EPOCH), Level.A2)],
+)
+def test_a_level_is_reached_by_the_keys_that_count(log: Path, keys: tuple[VerifierKey, ...], level: Level) -> None:
+    report = judged(log, keys=keys)
+    assert found(report) == []
+    (one,) = report.logs
+    assert (one.level, one.entries) == (level, 20)
+    assert one.uncovered[level] == (20 if level is Level.A0 else 1)
+    assert one.declared == tuple(map(str, (LOG, EPOCH, epoch_key(1).verifier, epoch_key(2).verifier)))
+
+
+def test_the_key_of_a_later_epoch_vouches_for_what_it_has_signed(log: Path) -> None:
+    report = judged(log, keys=(epoch_key(2).verifier,))
+    assert (found(report), report.level) == ([], Level.A2)
+
+
+def test_an_end_that_no_checkpoint_covers_is_counted_and_bounded_on_demand(tmp_path: Path) -> None:
+    log = signed_log(1)
+    log.call(8)
+    path = write(tmp_path / "audit.log", log.lines)
+    assert judged(path).logs[0].uncovered[Level.A2] == 3
+    assert found(judged(path, max_uncovered=3)) == []
+    report = judged(path, max_uncovered=2)
+    assert (found(report), report.verdict.exit_code) == (["AEG208"], 4)
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_a_level_that_is_demanded_and_not_reached_is_unverifiable(log: Path, level: Level) -> None:
+    assert found(judged(log, keys=(LOG,), level=level)) == ([] if level <= Level.A1 else ["AEG303"])
+    plain = write(log.with_name("plain.log"), small_log(1))
+    report = judged(plain, level=level)
+    assert (found(report), report.verdict.exit_code) == (([], 0) if level is Level.A0 else (["AEG303"], 5))
+
+
+def test_the_command_says_what_it_used_and_what_it_lacks(log: Path) -> None:
+    lacking = audit("verify", log, "--require", "a1")
+    assert lacking.status == 5
+    assert f"    {LOG}\n" in lacking.stdout
+    assert "Give one of them with --key" in lacking.stdout
+    shown = audit("verify", log, "--key", str(LOG), "--require", "a1").stdout
+    assert shown.startswith("VALID  20 entries in 1 segment, level A1 signed; exit status 0\n")
+    assert f"  A1 signed, not covered: 1 entry of 20\n  by key {LOG}, pinned\n" in shown
+    file = write(log.with_name("keys"), [b"# of the desk\n", str(LOG).encode() + b"\n", str(EPOCH).encode() + b"\n"])
+    outcome = audit("verify", log, "--key", file, "--require", "a2", "--format", "json")
+    assert (outcome.status, outcome.json["assurance"], outcome.json["logs"][0]["uncovered"]) == (0, "A2", 1)
+    assert outcome.json["not_shown"] == Level.A2.not_shown
+    for wrong in ("nonsense", log):
+        assert audit("verify", log, "--key", wrong).status == 2
+    assert audit("verify", log, "--require", "a9").status == 2
+
+
+# Segments.
+
+
+def segments() -> list[list[bytes]]:
+    log = signed_log(1)
+    parts = [log.rotate()]
+    log.checkpoint()
+    log.hand_over()
+    log.call(5)
+    log.checkpoint()
+    parts.append(log.rotate())
+    log.call(6)
+    log.checkpoint()
+    return [*parts, log.lines]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_segments_in_any_order_are_covered_as_one_log(tmp_path: Path, order: tuple[int, ...]) -> None:
+    parts = segments()
+    paths = [write(tmp_path / f"{9 - number}.log", parts[number]) for number in order]
+    together = write(tmp_path / "together", [line for number in order for line in parts[number]])
+    for report in (judged(*paths, keys=(EPOCH,)), judged(together, keys=(EPOCH,))):
+        assert (found(report), report.level, report.logs[0].uncovered[Level.A2]) == ([], Level.A2, 1)
+
+
+def test_a_segment_alone_is_covered_by_the_tree_that_it_brings_along(tmp_path: Path) -> None:
+    for number, part in enumerate(segments()):
+        path = write(tmp_path / f"{number}.log", part)
+        report = judged(path, keys=(LOG,))
+        assert (found(report), report.level, report.logs[0].uncovered[Level.A1]) == ([], Level.A1, 1)
+    last = write(tmp_path / "last.log", segments()[2])
+    report = judged(last, keys=(LOG, epoch_key(1).verifier), from_genesis=False)
+    assert (found(report), report.level) == ([], Level.A2)
+
+
+def test_a_tree_that_is_not_that_of_the_entries_before_is_tampering(tmp_path: Path) -> None:
+    log = signed_log(1)
+    first = log.lines
+    log.lines = []
+    log.open_segment(tree=[("ab" * 32) for _ in log.tree.hashes])
+    log.call(3)
+    log.checkpoint()
+    paths = write(tmp_path / "1.log", first), write(tmp_path / "2.log", log.lines)
+    assert found(judged(*paths)) == found(judged(*reversed(paths))) == ["AEG007"]
+    assert found(judged(paths[1])) == ["AEG011"]
+
+
+def test_a_segment_without_a_tree_that_follows_another_is_covered(tmp_path: Path) -> None:
+    log = signed_log(1)
+    first = log.lines
+    log.lines = []
+    log.open_segment(tree="none")
+    log.checkpoint()
+    paths = write(tmp_path / "1.log", first), write(tmp_path / "2.log", log.lines)
+    assert (found(judged(*paths)), judged(*paths).logs[0].uncovered[Level.A2]) == ([], 1)
+    assert judged(paths[1]).level is Level.A0
+
+
+def test_a_log_that_began_unsigned_is_covered_from_its_first_entry_on(tmp_path: Path) -> None:
+    log = SignedBuilder()
+    log.add("security_event", {"kind": "log_opened", "origin": ORIGIN, "version": "0.1.0"})
+    log.call(1)
+    log.security("key_epoch", epoch=0, origin=ORIGIN, **log.roots.members)
+    log.call(2)
+    log.checkpoint()
+    report = judged(write(tmp_path / "audit.log", log.lines))
+    assert (found(report), report.level, report.logs[0].uncovered[Level.A2]) == ([], Level.A2, 1)
+
+
+def test_entries_behind_a_gap_are_covered_by_their_own_checkpoints_alone(tmp_path: Path) -> None:
+    parts = segments()
+    report = judged(write(tmp_path / "1.log", parts[0]), write(tmp_path / "3.log", parts[2]), keys=(LOG,))
+    assert found(report) == ["AEG201"]
+    assert (report.level, report.logs[0].uncovered[Level.A1]) == (Level.A1, 2)
+
+
+def test_a_verification_goes_on_with_the_tree_and_the_epochs_of_the_last_one(tmp_path: Path) -> None:
+    log, path, state = signed_log(1, 1), tmp_path / "audit.log", tmp_path / "state"
+    options = ("verify", "--format", "json", "--state", state, "--key", str(EPOCH), "--require", "a2", path)
+    for step in range(5):
+        write(path, log.lines)
+        outcome = audit(*options)
+        assert (outcome.status, outcome.json["assurance"]) == (0, "A2"), outcome.stdout
+        assert outcome.json["logs"][0]["uncovered"] == (3 if step == 1 else 1)
+        if step == 2:
+            log.hand_over()
+        log.call(step)
+        if step:
+            log.checkpoint()
+    log.lines[-1] = log.lines[-1].replace(b"desk.example", b"desk.exampel")
+    log.checkpoint(log.log_key, epoch_key(0))
+    write(path, log.lines)
+    assert audit(*options).status == 1
+
+
+# What is signed wrongly.
+
+
+def text_of(log: SignedBuilder) -> str:
+    """Return the note that would be right now."""
+    spare = SignedBuilder()
+    spare.tree, spare.epoch_keys = log.tree, log.epoch_keys
+    return note_in(spare.checkpoint())
+
+
+def mangled(change: Callable[[str], object]) -> Callable[[SignedBuilder], object]:
+    return lambda log: log.note(change(text_of(log)))
+
+
+def with_lines(count: int) -> Callable[[str], str]:
+    return lambda note: note + note.splitlines(keepends=True)[-1] * count
+
+
+def _with_loose_bits(note: str) -> str:
+    """Return a note whose root is base64 of the same bytes in another form."""
+    root = note.split("\n")[2]
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    loose = root[:-2] + alphabet[alphabet.index(root[-2]) ^ 1] + "="
+    assert base64.b64decode(loose) == base64.b64decode(root)
+    return note.replace(root, loose)
+
+
+def _with_another_signature(note: str) -> str:
+    """Return a note with a changed bit in its first signature."""
+    lines = note.split("\n")
+    name, _, coded = lines[4].rpartition(" ")
+    raw = bytearray(base64.b64decode(coded))
+    raw[-1] ^= 1
+    lines[4] = f"{name} {base64.b64encode(raw).decode('ascii')}"
+    return "\n".join(lines)
+
+
+STOLEN: Final = SigningKey(ORIGIN, b"S" * 32)
+WRONG: Final[dict[str, tuple[Callable[[SignedBuilder], object], str]]] = {
+    "a root of other entries": (lambda log: log.checkpoint(root=bytes(32)), "AEG011"),
+    "a size that is too small": (lambda log: log.checkpoint(size=2), "AEG011"),
+    "a size that is too large": (lambda log: log.checkpoint(size=999), "AEG011"),
+    "another origin": (lambda log: log.checkpoint(origin="other.example/aegis"), "AEG011"),
+    "no note": (lambda log: log.add("checkpoint", {}), "AEG011"),
+    "a note that is no text": (lambda log: log.note(["note"]), "AEG011"),
+    "a note without signatures": (mangled(lambda note: note.partition("\n\n")[0] + "\n\n"), "AEG011"),
+    "a look-alike dash": (mangled(lambda note: note.replace("\u2014", "-")), "AEG011"),
+    "65 signature lines": (mangled(with_lines(63)), "AEG011"),
+    "a carriage return": (mangled(lambda note: note.replace("\n", "\r\n")), "AEG011"),
+    "an extra empty line": (mangled(lambda note: note + "\n"), "AEG011"),
+    "a leading zero": (mangled(lambda note: note.replace("\n", "\n0", 1)), "AEG011"),
+    "a plus sign": (mangled(lambda note: note.replace("\n", "\n+", 1)), "AEG011"),
+    "base64 with other padding bits": (mangled(_with_loose_bits), "AEG011"),
+    "a signature by another key of the log's name": (lambda log: log.checkpoint(STOLEN, epoch_key(1)), "AEG013"),
+    "a signature by another key of the epoch's name": (
+        lambda log: log.checkpoint(log.log_key, epoch_key(1, 7)),
+        "AEG013",
+    ),
+    "no signature by the log": (lambda log: log.checkpoint(epoch_key(1)), "AEG013"),
+    "no signature by the epoch": (lambda log: log.checkpoint(log.log_key), "AEG013"),
+    "the key of a later epoch": (lambda log: log.checkpoint(log.log_key, epoch_key(2)), "AEG013"),
+    "a signature over something else": (mangled(_with_another_signature), "AEG012"),
+    "an epoch that is skipped": (lambda log: log.announce(3, epoch_key(3)), "AEG013"),
+    "an epoch that comes again": (lambda log: log.announce(0, epoch_key(0)), "AEG013"),
+    "another key for the epoch in office": (lambda log: log.announce(1, epoch_key(1, 7)), "AEG013"),
+    "two keys for the next epoch": (
+        lambda log: (log.announce(2, epoch_key(2)), log.announce(2, epoch_key(2, 7))),
+        "AEG013",
+    ),
+    "a handover that only the new key signs": (
+        lambda log: (log.announce(2, epoch_key(2)), log.checkpoint(log.log_key, epoch_key(2))),
+        "AEG013",
+    ),
+    "an epoch without a key": (lambda log: log.security("key_epoch", epoch=2), "AEG013"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_signed_wrongly_is_tampering_whatever_counts(tmp_path: Path, name: str) -> None:
+    act, code = WRONG[name]
+    log = signed_log(1, 1)
+    act(log)
+    path = write(tmp_path / "audit.log", log.lines)
+    for keys in ((), (LOG, EPOCH)):
+        report = judged(path, keys=keys)
+        assert (found(report), report.verdict.exit_code) == ([code], 1)
+
+
+def test_other_signers_beside_ours_are_left_alone(tmp_path: Path) -> None:
+    log = signed_log(1)
+    witness = SigningKey("witness.example/w1", b"W" * 32)
+    log.checkpoint(log.log_key, epoch_key(0), *[witness] * 15)
+    assert found(judged(write(tmp_path / "audit.log", log.lines))) == []
+
+
+def test_a_log_that_declares_another_key_than_the_pinned_one_is_tampering(tmp_path: Path) -> None:
+    path = write(tmp_path / "audit.log", signed_log(1).lines)
+    other = SigningKey(ORIGIN, b"O" * 32).verifier
+    assert found(judged(path, keys=(other,))) == ["AEG014"]
+    assert found(judged(path, keys=(epoch_key(0, 7).verifier, LOG))) == ["AEG014"]
+    unrelated = SigningKey("other.example/aegis", b"O" * 32).verifier
+    report = judged(path, keys=(unrelated,))
+    assert (found(report), report.level) == ([], Level.A0)
+
+
+def test_one_edit_below_many_checkpoints_is_two_findings(tmp_path: Path) -> None:
+    log = signed_log(3, 3)
+    log.lines[1] = log.lines[1].replace(b"notes", b"votes")
+    path = write(tmp_path / "audit.log", log.lines)
+    assert found(judged(path)) == ["AEG001"]
