@@ -134,6 +134,7 @@ def test_the_log_of_a_whole_session_verifies_and_each_line_is_an_entry(stage: St
         None,
         None,
         "gateway_stopped",
+        None,
     ]
 
 

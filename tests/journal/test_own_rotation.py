@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from aegis_audit.tree import EMPTY
 from aegis_audit.verify import verify
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.settings import Rotation
@@ -44,6 +45,7 @@ def test_a_rotation_on_demand_goes_on_in_a_new_segment(tmp_path: Path) -> None:
         "origin": entries(old)[0].event["origin"],
         "prev_hash": last.entry_hash,
         "reason": "demand",
+        "tree": [node.hex() for node in EMPTY.extend(bytes.fromhex(e.entry_hash) for e in entries(old)).hashes],
     }
     assert is_strict_chain(old, log)
     assert [verify([str(path)]).verdict.exit_code for path in (old, log, log.parent)] == [0, 0, 0]

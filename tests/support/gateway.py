@@ -73,7 +73,7 @@ class Stage:
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the entries that concern requests, without those of the gateway's own life."""
-        return [entry for entry in self.entries() if entry["event_type"] != "security_event"]
+        return [entry for entry in self.entries() if entry["event_type"] not in {"security_event", "checkpoint"}]
 
     def verify(self, *paths: Path) -> subprocess.CompletedProcess[str]:
         """Run `aegis-audit verify` over the log, or over these paths."""

@@ -45,6 +45,7 @@ EVENT_KINDS: Final = frozenset(
         "segments_dropped",
         "recovered",
         "break_acknowledged",
+        "signing_suspended",
         "entries_lost",
         "gateway_started",
         "gateway_stopped",

@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from aegis_audit.chain import Head
+from aegis_audit.tree import HASH_SIZE, CompactRange
 
-SLOT_SIZE: Final = 512
-"""Bytes of one slot."""
+SLOT_SIZE: Final = 2560
+"""Bytes of one slot: the widest tree of which seq counts the leaves fits in it."""
 
 SLOTS_SIZE: Final = 2 * SLOT_SIZE
 """Bytes of both."""
 
-_SLOT: Final = struct.Struct("<4sQq32sQQQ200s")
-_MAGIC: Final = b"AEH1"
+_SLOT: Final = struct.Struct("<4sQq32sQQQ200sqQB")
+_MAGIC: Final = b"AEH2"
 _CHECKSUM: Final = struct.Struct("<I")
+_MOST_HASHES: Final = 64
+_NO_TREE: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class Mark:
 
     `head` is the last entry; `inode` and `offset` say in which file it stands and where it ends; `ring` counts the
     bytes ever written to the tail; `generation` counts the marks; `origin` names the log, in at most 200 bytes.
+
+    `tree` is the compact range of all entries up to the head, None if it is not known. `signed` says behind how many
+    entries the last checkpoint ends, its own included; -1 in a log that has no keys. `epoch_start` is that number of
+    the last handover.
     """
 
     head: Head
@@ -38,38 +45,63 @@ class Mark:
     ring: int
     generation: int
     origin: str
+    tree: CompactRange | None = None
+    signed: int = -1
+    epoch_start: int = 0
 
     @property
     def place(self) -> int:
         """Return where in the file the slot of this mark begins."""
         return (self.generation - 1) % 2 * SLOT_SIZE
 
+    @property
+    def unsigned(self) -> int:
+        """Return how many entries no checkpoint covers."""
+        return self.head.seq + 1 - max(0, self.signed)
+
+    def extend(self, head: Head, tree: CompactRange | None, size: int) -> Mark:
+        """Return the mark behind so many bytes more, which end with `head`."""
+        # Twice for each call through the gateway: `replace` would take four times as long.
+        offset, ring = self.offset + size, self.ring + size
+        return Mark(head, self.inode, offset, ring, self.generation, self.origin, tree, self.signed, self.epoch_start)
+
+    def succeed(self) -> Mark:
+        """Return the mark with the next number, as it is stored."""
+        place = self.head, self.inode, self.offset, self.ring
+        return Mark(*place, self.generation + 1, self.origin, self.tree, self.signed, self.epoch_start)
+
     def encode(self) -> bytes:
         """Return one slot."""
-        seq, entry_hash = self.head.seq, bytes.fromhex(self.head.entry_hash)
-        fields = (
+        body = _SLOT.pack(
             _MAGIC,
             self.generation,
-            seq,
-            entry_hash,
+            self.head.seq,
+            bytes.fromhex(self.head.entry_hash),
             self.inode,
             self.offset,
             self.ring,
             self.origin.encode("ascii"),
+            self.signed,
+            self.epoch_start,
+            len(self.tree.hashes) if self.tree else _NO_TREE,
         )
-        body = _SLOT.pack(*fields)
+        body += self.tree.encode() if self.tree else b""
         return (body + _CHECKSUM.pack(zlib.crc32(body))).ljust(SLOT_SIZE, b"\0")
 
     @classmethod
     def decode(cls, slot: bytes) -> Mark | None:
         """Return what a slot says, None for one that is torn or was never written."""
-        body, checksum = slot[: _SLOT.size], slot[_SLOT.size : _SLOT.size + _CHECKSUM.size]
-        if len(checksum) < _CHECKSUM.size or _CHECKSUM.unpack(checksum)[0] != zlib.crc32(body):
+        if len(slot) < SLOT_SIZE:
             return None
-        magic, generation, seq, entry_hash, inode, offset, ring, origin = _SLOT.unpack(body)
-        if magic != _MAGIC:
+        magic, generation, seq, entry_hash, inode, offset, ring, origin, signed, epoch_start, hashes = _SLOT.unpack(
+            slot[: _SLOT.size]
+        )
+        end = _SLOT.size + (0 if hashes == _NO_TREE else HASH_SIZE * min(hashes, _MOST_HASHES))
+        if magic != _MAGIC or _CHECKSUM.unpack_from(slot, end)[0] != zlib.crc32(slot[:end]):
             return None
-        return cls(Head(seq, entry_hash.hex()), inode, offset, ring, generation, origin.rstrip(b"\0").decode("ascii"))
+        tree = None if hashes == _NO_TREE else CompactRange.decode(seq + 1, slot[_SLOT.size : end])
+        name = origin.rstrip(b"\0").decode("ascii")
+        return cls(Head(seq, entry_hash.hex()), inode, offset, ring, generation, name, tree, signed, epoch_start)
 
 
 def newest(slots: bytes) -> Mark | None:

@@ -117,6 +117,10 @@ class Gateway:
         await asyncio.wait({outward}, timeout=_FLUSH_SECONDS)
         await self._gate.upstream_ended("was stopped with the gateway", Status.CANCELLED)
         await self._note(EventKind.GATEWAY_STOPPED, reason=self._why)
+        try:
+            await self._recorder.close()
+        except AuditUnavailable as exc:
+            _say(f"the end of the log is not signed: {exc}")
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()

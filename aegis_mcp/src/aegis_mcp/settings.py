@@ -40,6 +40,14 @@ class Durability(Enum):
     FLUSH = "flush"
 
 
+class Signatures(Enum):
+    """Whether the log is signed, and whether it goes on where it cannot be."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Rotation:
     """When the log goes on in a new segment, and how long those that are full are kept; None for no bound.
@@ -62,6 +70,7 @@ class AuditSettings:
     durability: Durability = Durability.SYNC_WRITES
     deadline: float = 2.0
     rotation: Rotation = Rotation()
+    signatures: Signatures = Signatures.REQUIRED
 
 
 def default_audit_log() -> Path:

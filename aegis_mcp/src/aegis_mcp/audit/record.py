@@ -30,6 +30,7 @@ class EventKind(Enum):
     SEGMENT_OPENED = "segment_opened"
     SEGMENTS_DROPPED = "segments_dropped"
     RECOVERED = "recovered"
+    SIGNING_SUSPENDED = "signing_suspended"
     BREAK_ACKNOWLEDGED = "break_acknowledged"
     ENTRIES_LOST = "entries_lost"
     GATEWAY_STARTED = "gateway_started"

@@ -19,16 +19,21 @@ from aegis_audit.entry import Draft
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.storage import LogLocked
 from aegis_mcp.errors import AuditUnavailable
-from aegis_mcp.settings import AuditSettings, Durability
+from aegis_mcp.settings import AuditSettings, Durability, Signatures
 
 _MOST_AT_ONCE: Final = 256
+_CALM: Final = 5.0
+"""Seconds after the last entry that is not signed until it is (audit-log §5)."""
 _MARGIN: Final = 0.05
 """Seconds by which the thread gives up before those who wait for it do."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Entries that wait for the thread; nobody waits for them after `expires`, on the monotonic clock."""
+    """Entries that wait for the thread; nobody waits for them after `expires`, on the monotonic clock.
+
+    Without entries it asks for a checkpoint.
+    """
 
     drafts: Sequence[Draft]
     is_synced: bool
@@ -46,6 +51,8 @@ class Recorder:
         self._unfinished = 0
         self._thread: threading.Thread | None = None
         self._late_since: float | None = None
+        self._latest = 0.0
+        self._calm: asyncio.TimerHandle | None = None
 
     async def commit(self, drafts: Sequence[Draft], *, is_write: bool) -> None:
         """Return once the entries are as durable as the settings ask for writes or for reads.
@@ -61,23 +68,58 @@ class Recorder:
             except LogLocked:
                 pass  # another gateway is writing: let the thread wait for it
             else:
+                self._sign_later()
                 return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._commit_in_thread(_Batch(drafts, is_synced, done, time.monotonic() + self._settings.deadline))
+        await self._commit_in_thread(drafts, is_synced=is_synced)
+        self._sign_later()
 
-    async def _commit_in_thread(self, batch: _Batch) -> None:
+    async def checkpoint(self) -> None:
+        """Return once what is not signed yet is, on the disk, or within the deadline it cannot be.
+
+        Raises:
+            AuditUnavailable: it cannot.
+        """
+        await self._commit_in_thread((), is_synced=True)
+
+    async def close(self) -> None:
+        """Sign the end of the log; raises as `checkpoint` does."""
+        if self._calm or self._unfinished:
+            await self.checkpoint()
+
+    def _sign_later(self) -> None:
+        self._latest = time.monotonic()
+        if self._calm is None and self._settings.signatures is not Signatures.OFF:
+            self._calm = asyncio.get_running_loop().call_later(_CALM, self._on_calm)
+
+    def _on_calm(self) -> None:
+        """Ask for a checkpoint if nothing was written for a while, else come again."""
+        left = self._latest + _CALM - time.monotonic()
+        if left > _MARGIN:
+            self._calm = asyncio.get_running_loop().call_later(left, self._on_calm)
+            return
+        self._calm = None
+        self._submit((), is_synced=True)  # whoever writes the next entry is told why it could not be signed
+
+    async def _commit_in_thread(self, drafts: Sequence[Draft], *, is_synced: bool) -> None:
         if self._late_since is not None:
             raise AuditUnavailable(f"the audit log has not answered for {time.monotonic() - self._late_since:.0f} s")
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, args=(asyncio.get_running_loop(),), daemon=True)
-            self._thread.start()
-        self._unfinished += 1
-        self._waiting.put(batch)
+        done = self._submit(drafts, is_synced=is_synced)
         try:
-            await asyncio.wait_for(asyncio.shield(batch.done), self._settings.deadline)
+            await asyncio.wait_for(asyncio.shield(done), self._settings.deadline)
         except TimeoutError as exc:
             self._late_since = self._late_since or time.monotonic()
             raise AuditUnavailable(f"the audit log did not answer within {self._settings.deadline:g} s") from exc
+
+    def _submit(self, drafts: Sequence[Draft], *, is_synced: bool) -> asyncio.Future[None]:
+        """Hand entries to the thread; the future is done when they are in the log, or are not."""
+        loop = asyncio.get_running_loop()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, args=(loop,), daemon=True)
+            self._thread.start()
+        done: asyncio.Future[None] = loop.create_future()
+        self._unfinished += 1
+        self._waiting.put(_Batch(drafts, is_synced, done, time.monotonic() + self._settings.deadline))
+        return done
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
@@ -99,7 +141,19 @@ class Recorder:
         if wanted:
             drafts = [draft for batch in wanted for draft in batch.drafts]
             patience = max(0.0, min(batch.expires for batch in wanted) - now - _MARGIN)
-            self._journal.append(drafts, is_synced=any(batch.is_synced for batch in wanted), patience=patience)
+            if drafts:
+                is_synced = any(batch.is_synced for batch in wanted if batch.drafts)
+                self._journal.append(drafts, is_synced=is_synced, patience=patience)
+            if not all(batch.drafts for batch in wanted):
+                self._sign(patience, is_alone=not drafts)
+
+    def _sign(self, patience: float, *, is_alone: bool) -> None:
+        try:
+            self._journal.checkpoint(patience=patience)
+        except AuditUnavailable:
+            if is_alone:
+                raise
+            # The entries that came with it are in the log; those who write the next ones are told.
 
     def _next_batches(self) -> list[_Batch]:
         """Wait for a batch, and take those that have come by then with it."""

@@ -4,6 +4,7 @@
     <dir>/<stem>.tlog/lock    guards one append at a time, across processes
     <dir>/<stem>.tlog/head    what was written last: two slots, so that a torn write of one leaves the other
     <dir>/<stem>.tlog/tail    a ring of the latest lines, written before the log: what completes or repeats them
+    <dir>/<stem>.tlog/checkpoint    the latest checkpoint that is on the disk, with everything that it covers
 
 The directory is made 0700, the files 0600; a symlink and what belongs to somebody else are refused.
 """
@@ -15,11 +16,14 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from aegis_audit.chain import Head
+from aegis_audit.entry import MAX_LINE
 from aegis_audit.mark import SLOT_SIZE, SLOTS_SIZE, Mark, newest
+from aegis_audit.tree import CompactRange
 from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.lock import try_lock, unlock
 
@@ -30,6 +34,7 @@ MOST_READ: Final = 64 * 1024 * 1024
 """Bytes of the log that are read at once at the most."""
 
 _FLAGS: Final = os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_PIECE: Final = 1024 * 1024
 _FIRST_PAUSE: Final = 0.0005
 _LONGEST_PAUSE: Final = 0.02
 
@@ -107,7 +112,7 @@ class Storage:
 
     def store(self, mark: Mark) -> Mark:
         """Write a mark over the older of the two, and return it with its number."""
-        mark = Mark(mark.head, mark.inode, mark.offset, mark.ring, mark.generation + 1, mark.origin)
+        mark = mark.succeed()
         slot, at = mark.encode(), mark.place
         _write_at(self._open_head(), slot, at)
         self._slots = self._slots[:at] + slot + self._slots[at + SLOT_SIZE :]
@@ -131,8 +136,11 @@ class Storage:
         first = _read_at(tail, min(size, RING_SIZE - at), at)
         return first + _read_at(tail, min(size, RING_SIZE) - len(first), 0)
 
-    def append(self, mark: Mark, data: bytes, head: Head, *, is_synced: bool) -> Mark:
-        """Append bytes after `mark`, to the tail first; return the mark at their end with this head, not stored yet."""
+    def append(self, mark: Mark, data: bytes, head: Head, tree: CompactRange | None, *, is_synced: bool) -> Mark:
+        """Append bytes after `mark`, to the tail first.
+
+        Return the mark at their end with this head and tree, not stored yet.
+        """
         log = self._open_log(mark.inode)
         self.remember(mark.ring, data)
         try:
@@ -143,7 +151,7 @@ class Storage:
             # These lines are not acknowledged: nobody may complete what is torn of them.
             self.remember(mark.ring, bytes(len(data)))
             raise
-        return Mark(head, mark.inode, mark.offset + len(data), mark.ring + len(data), mark.generation, mark.origin)
+        return mark.extend(head, tree, len(data))
 
     def log_state(self) -> os.stat_result | None:
         """Return what stands at the log's path now, None for nothing."""
@@ -185,6 +193,26 @@ class Storage:
             offset += len(part)
             size -= len(part)
         return b"".join(parts)
+
+    def lines(self, inode: int) -> Iterator[bytes]:
+        """Yield every line of the log from its start on; the last one may lack its LF."""
+        offset, data = 0, b""
+        while piece := self.read(inode, offset, _PIECE):
+            offset += len(piece)
+            *whole, data = (data + piece).split(b"\n")
+            yield from (line + b"\n" for line in whole)
+            data = data[: MAX_LINE + 1]  # what is longer is no line of ours
+        yield data
+
+    def publish(self, note: bytes) -> None:
+        """Put a checkpoint beside the log, whole: readers see this one or the one before."""
+        new = self._sidecar / "checkpoint.new"
+        descriptor = self._open(new, os.O_RDWR | os.O_TRUNC)
+        try:
+            _write_all(descriptor, note)
+        finally:
+            os.close(descriptor)
+        new.replace(self._sidecar / "checkpoint")
 
     def size(self, mark: Mark) -> int:
         """Return how many bytes the log has now."""

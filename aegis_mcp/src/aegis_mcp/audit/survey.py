@@ -7,24 +7,33 @@ does not follow is left for the verifier to judge. Nothing here makes a broken c
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import chain
+from typing import Final, cast
 
-from aegis_audit.chain import Head
+from aegis_audit.chain import GENESIS, Head
 from aegis_audit.entry import MAX_LINE, Entry
 from aegis_audit.errors import MalformedEntry
+from aegis_audit.tree import EMPTY, CompactRange
 
 LAST: Final = 16 * MAX_LINE
 """Bytes at the end of a log that are searched for its last entry."""
 
 _MOST_FRAGMENTS: Final = 100
+_SIGNS: Final = frozenset({"log_key", "signed"})
+"""Members of an event that only a signed log has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beyond:
-    """What stands beyond a head: the head after it, attestations of what is no entry, and the bytes themselves."""
+    """What stands beyond a head: the head after it, attestations of what is no entry, and the bytes themselves.
+
+    `leaves` are the hashes of the entries that follow the old head.
+    """
 
     head: Head
+    leaves: list[bytes]
     fragments: list[dict[str, object]]
     data: bytes
 
@@ -37,16 +46,18 @@ class Beyond:
 def beyond(data: bytes, offset: int, head: Head) -> Beyond:
     """Look at bytes that begin at `offset` of a log whose last known entry is `head`."""
     fragments: list[dict[str, object]] = []
+    leaves: list[bytes] = []
     for line in _lines(data):
         entry = _entry(line)
         if entry is None:
             fragments.append(_attestation(line.removesuffix(b"\n"), offset))
         elif _follows(entry, head):
             head = Head(entry.seq, entry.entry_hash)
+            leaves.append(bytes.fromhex(entry.entry_hash))
             # What that entry attests need not be attested again.
             fragments = [] if entry.kind == "recovered" else fragments
         offset += len(line)
-    return Beyond(head, fragments[:_MOST_FRAGMENTS], data)
+    return Beyond(head, leaves, fragments[:_MOST_FRAGMENTS], data)
 
 
 def rest_of_torn(found: Beyond, kept: bytes) -> bytes:
@@ -103,21 +114,27 @@ def begun_segment(kept: bytes, head: Head) -> bytes:
     return kept[:end]
 
 
-def written_ahead(kept: bytes, head: Head) -> tuple[Head, list[tuple[int, bytes]]]:
-    """Return the last entry at the start of `kept`, what the tail says of the bytes behind `head`; and all lines to it.
+def written_ahead(kept: bytes, head: Head) -> Beyond:
+    """Return the entries that follow `head` at the start of `kept`, which is what the tail says of the bytes behind it.
 
     A writer fills the tail before the log. If it was killed before it stored the head, these lines may be in the log.
     """
-    ahead: list[tuple[int, bytes]] = []
+    leaves: list[bytes] = []
     start = 0
     while end := kept.find(b"\n", start) + 1:
         entry = _entry(kept[start:end])
         if entry is None or not _follows(entry, head):
             break
         head = Head(entry.seq, entry.entry_hash)
-        ahead.append((entry.seq, kept[start:end]))
+        leaves.append(bytes.fromhex(entry.entry_hash))
         start = end
-    return head, ahead
+    return Beyond(head, leaves, [], kept[:start])
+
+
+def numbered(data: bytes, last: int) -> list[tuple[int, bytes]]:
+    """Return whole lines with the numbers of entries that follow each other and end with the number `last`."""
+    lines = _lines(data)
+    return list(zip(range(last - len(lines) + 1, last + 1), lines, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +143,48 @@ class Lost:
 
     lines: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
     missing: list[int] = field(default_factory=list[int])
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What one segment says of the whole log: the last entry of its chain, the tree up to there, and if it is signed.
+
+    The tree is None where the segment does not say how it was at its start.
+    """
+
+    head: Head
+    tree: CompactRange | None
+    is_signed: bool
+
+
+def regrow(lines: Iterable[bytes]) -> Grown:
+    """Read a segment from its start on, one line after the other."""
+    entries = (entry for line in lines if (entry := _entry(line)) and entry.has_its_hash)
+    first = next(entries, None)
+    grown = first and _tree_before(first)
+    if first is None or grown is None:
+        return Grown(GENESIS, None, is_signed=False)
+    head, tree = grown
+    is_signed = False
+    for entry in chain((first,), entries):
+        is_signed |= entry.event_type == "checkpoint" or not _SIGNS.isdisjoint(entry.event)
+        if _follows(entry, head):
+            head, tree = Head(entry.seq, entry.entry_hash), tree.append(bytes.fromhex(entry.entry_hash))
+    return Grown(head, tree, is_signed)
+
+
+def _tree_before(first: Entry) -> tuple[Head, CompactRange] | None:
+    """Return the last entry before a segment and the tree up to it, as its first entry states them."""
+    if first.kind == "log_opened" and not first.seq:
+        return GENESIS, EMPTY
+    nodes = first.event.get("tree") if first.kind == "segment_opened" else None
+    if not isinstance(nodes, list):
+        return None
+    try:
+        tree = CompactRange.decode(first.seq, bytes.fromhex("".join(map(str, cast("list[object]", nodes)))))
+    except ValueError:
+        return None
+    return Head(first.seq - 1, first.prev_hash), tree
 
 
 def lost_with_cut(kept: bytes, content: bytes, head: Head, not_before: str) -> Lost:

@@ -12,7 +12,7 @@ from aegis_mcp import __version__, stdio
 from aegis_mcp.cli.options import audit_log_option, policy_option, workspace_option
 
 _COMMANDS: Final = {
-    "audit": "Rotate the log, and acknowledge a break in it.",
+    "audit": "Rotate the log, sign it to its end, and acknowledge a break in it.",
     "demo": "Drive the real thing end to end and show the log.",
     "pins": "Look at what servers say of their tools, and approve what has changed.",
     "policy": "Check, explain and try a policy, and begin one.",

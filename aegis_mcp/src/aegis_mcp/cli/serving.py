@@ -16,6 +16,7 @@ from aegis_mcp.audit import redaction
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.record import Recordkeeper
 from aegis_mcp.audit.recorder import Recorder
+from aegis_mcp.cli.signing import signing_keys
 from aegis_mcp.errors import ConfigError
 from aegis_mcp.gateway import Gateway, Served
 from aegis_mcp.limits import Limiter
@@ -104,7 +105,7 @@ def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -
     redact = partial(redaction.redact, mode=policy.audit.arguments, key=key)
     keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
-    journal = Journal(path, keeper.session_id, policy.audit.rotation)
+    journal = Journal(path, keeper.session_id, policy.audit.rotation, signing_keys(policy.audit))
     gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit), Limiter(limits.path_of(path)))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(gateway.run(*wire))

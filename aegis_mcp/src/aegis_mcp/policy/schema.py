@@ -25,7 +25,7 @@ from aegis_mcp.policy.model import (
     Rule,
     Upstream,
 )
-from aegis_mcp.settings import ArgumentMode, AuditSettings, Durability, OnFailure, Rotation
+from aegis_mcp.settings import ArgumentMode, AuditSettings, Durability, OnFailure, Rotation, Signatures
 
 MAX_RULES: Final = 2_000
 """Rules of one file; comparing each with those before it is quick for so many, however they are written."""
@@ -80,7 +80,9 @@ class _Schema(Conditions, Endpoints):
         return Defaults(**{name: self.choice(value, Effect, Effect.DENY) for name, value in given.items()})
 
     def _audit(self, where: Located | None) -> AuditSettings:
-        given = self.members(where, ("arguments", "on_failure", "durability", "deadline", "rotate", "retention"))
+        given = self.members(
+            where, ("arguments", "on_failure", "durability", "deadline", "rotate", "retention", "signatures")
+        )
         standard = AuditSettings()
         return AuditSettings(
             self.choice(given.get("arguments"), ArgumentMode, standard.arguments),
@@ -88,6 +90,7 @@ class _Schema(Conditions, Endpoints):
             self.choice(given.get("durability"), Durability, standard.durability),
             self.seconds(given.get("deadline"), standard.deadline),
             self._rotation(given.get("rotate"), given.get("retention")),
+            self.choice(given.get("signatures"), Signatures, standard.signatures),
         )
 
     def _rotation(self, rotate: Located | None, retention: Located | None) -> Rotation:

@@ -10,22 +10,28 @@ from aegis_mcp import settings
 from aegis_mcp.audit import redaction
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.record import Recordkeeper
+from aegis_mcp.cli.signing import signing_keys
 from aegis_mcp.errors import ConfigError
 from aegis_mcp.policy import loader
+from aegis_mcp.settings import Signatures
 
 PATIENCE: Final = 10.0
 """Seconds that a command waits for the lock of the log."""
 
 
-def open_log(policy: Path | None, audit_log: Path | None) -> tuple[Path, Journal, Recordkeeper]:
+def open_log(
+    policy: Path | None, audit_log: Path | None, *, is_signed: bool = False
+) -> tuple[Path, Journal, Recordkeeper]:
     """Return the path of a log that is there, its journal, and what makes entries of this run.
 
     Raises:
-        ConfigError: there is no log, or the policy has mistakes.
+        ConfigError: there is no log, the policy has mistakes, or does not sign a log that has to be.
     """
     loaded = loader.chosen(policy)
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
     if not any(map(os.path.lexists, (path, path.with_suffix(".tlog") / "head"))):
         raise ConfigError(f"there is no log {str(path)!r}; name it with --audit-log")
+    if is_signed and loaded.audit.signatures is Signatures.OFF:
+        raise ConfigError(f"the policy {loaded.source!r} wants no signatures")
     keeper = Recordkeeper(policy_sha256=loaded.sha256, redact=lambda value: value, scrub=redaction.scrub)
-    return path, Journal(path, keeper.session_id, loaded.audit.rotation), keeper
+    return path, Journal(path, keeper.session_id, loaded.audit.rotation, signing_keys(loaded.audit)), keeper

@@ -1,0 +1,19 @@
+"""Where the keys of the log are, for every command that writes to it."""
+
+from __future__ import annotations
+
+import sys
+
+from aegis_mcp.audit.signing import Keys
+from aegis_mcp.settings import AuditSettings, Signatures
+
+
+def signing_keys(audit: AuditSettings) -> Keys | None:
+    """Return what the log is signed with, None if the policy wants no signatures."""
+    if audit.signatures is Signatures.OFF:
+        return None
+    return Keys(audit.signatures, _warn)
+
+
+def _warn(message: str) -> None:
+    print(f"aegis-mcp: {message}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is where hosts look
