@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from support.frames import INVALID, PASSED, UNREADABLE
+from support.frames import INVALID, PASSED, UNREADABLE, broken_answers
 from support.gateway import Stage
 from support.processes import peak_memory, wait_until
 
@@ -33,6 +33,15 @@ with open({received!r}, "ab", buffering=0) as received:
     received.write(first)
     for line in sys.stdin.buffer:
         received.write(line)
+"""
+
+# It answers every line that it gets with the next one of a file.
+ANSWERING: Final = """
+import sys
+with open({path!r}, "rb") as answers:
+    for _ in sys.stdin.buffer:
+        sys.stdout.buffer.write(answers.readline())
+        sys.stdout.buffer.flush()
 """
 
 
@@ -137,6 +146,20 @@ def test_lines_that_are_one_message_arrive_byte_for_byte_and_are_answered(tmp_pa
             assert host.answer_to(1)["result"]["isError"] is False, line[:200]
     assert stage.received.read_bytes().splitlines() == [*PASSED.values()]
     assert [entry["event"]["phase"] for entry in stage.requests()] == ["intent", "outcome"] * len(PASSED)
+
+
+def test_a_broken_answer_is_not_passed_on_and_whoever_waits_for_it_is_told_at_once(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    lines = broken_answers("host")
+    (tmp_path / "answers").write_bytes(b"\n".join([*lines, b""]))
+    with stage.wrap(sys.executable, "-c", ANSWERING.format(path=str(tmp_path / "answers"))) as host:
+        answers = [host.call("echo", {})["result"] for _ in lines]
+    assert all(answer["isError"] is True for answer in answers)
+    assert all("No answer that could be passed on: " in answer["content"][0]["text"] for answer in answers)
+    statuses = [entry["event"].get("status") for entry in stage.requests()]
+    assert statuses == [None, "refused"] * len(lines)
+    assert len(_violations(stage)) == len(lines)
+    assert stage.verify().returncode == 0
 
 
 def test_a_flood_from_the_host_is_answered_and_fills_neither_disk_nor_memory(tmp_path: Path) -> None:

@@ -147,3 +147,18 @@ PASSED: Final = {
     "16 MiB": _of_size(frame.MAX_FRAME),
 }
 """Calls of tools that read, under the id 1: each is one message with one meaning and passes as it is."""
+
+
+def broken_answers(name: str) -> list[bytes]:
+    """Return lines that are no frames, but answers: to the requests `name-1`, `name-2` and so on."""
+    much = b"x" * frame.MAX_FRAME
+    lines = [
+        b'{"jsonrpc": "2.0", "id": "%s", "result": {"content": [], "x": NaN}}',
+        b'{"id":"%s","jsonrpc":"2.0","result":{"content":[],"content":[]}}',
+        b'{"result":{"content":[],"x":-Infinity},"jsonrpc":"2.0","id":"%s"}',
+        b'{"result":{"content":["\xff"]},"id":"%s","jsonrpc":"2.0"}',
+        b'{"jsonrpc":"2.0","id":"%s","result":{"content":[],"x":"' + much + b'"}}',
+        b'{"result":{"content":[],"x":"' + much + b'"},"jsonrpc":"2.0","id":"%s"}',
+        b'{"jsonrpc":"2.0","id":"%s","result":{},"error":{"code":1,"message":"x"}}',
+    ]
+    return [line.replace(b"%s", b"%s-%d" % (name.encode(), number)) for number, line in enumerate(lines, 1)]

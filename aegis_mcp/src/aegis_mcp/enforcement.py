@@ -130,10 +130,7 @@ class Enforcement:
         try:
             frame = frames.parse(line)
         except MalformedFrame as exc:
-            # What an upstream prints is answered only where it is certainly a request: it may be no message at all.
-            is_asked = lane is self._from_host or exc.request_id is not None
-            answer = frames.rejection(exc) if is_asked else None
-            return Passage(lane, (self._violation(line, exc.reason, lane),), answer=answer)
+            return self._judge_malformed(line, exc, lane, other)
         match frame.kind:
             case FrameKind.REQUEST if lane is self._from_host:
                 return self._judge_request(frame)
@@ -143,6 +140,18 @@ class Enforcement:
                 return self._judge_response(frame, other)
             case FrameKind.NOTIFICATION:
                 return self._judge_notification(frame, lane)
+
+    def _judge_malformed(self, line: bytes, malformed: MalformedFrame, lane: Lane, other: Lane) -> Passage:
+        """Let nothing of a line pass that is no frame; who waits for an answer is told."""
+        violation = self._violation(line, malformed.reason, lane)
+        answered = frames.answered_id(line)
+        flight = None if answered is None else other.land(frames.key_of(answered))
+        if flight:
+            told = _refusal(flight.frame, f"No answer that could be passed on: {malformed.reason}", frames.UNAVAILABLE)
+            return Passage(other, (violation, self._outcome(flight, Status.REFUSED, told)), answer=told)
+        # What an upstream prints is answered only where it is certainly a request: it may be no message at all.
+        is_asked = lane is self._from_host or malformed.request_id is not None
+        return Passage(lane, (violation,), answer=frames.rejection(malformed) if is_asked else None)
 
     def _judge_request(self, frame: Frame) -> Passage:
         """Decide on what the host asks, which may come again with the answer to a question."""

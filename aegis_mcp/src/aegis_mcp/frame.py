@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -247,6 +248,16 @@ def _refuse_look_alikes(members: Iterable[str], known: frozenset[str]) -> None:
             raise MalformedFrame("a member that differs from the protocol's only in case")
 
 
+END_SIZE: Final = 512
+"""Bytes from the end of a frame in which its last member is looked for."""
+
+_ID: Final = rb'"id"\s{0,4}:\s{0,4}(-?\d{1,18}|"[ !#-\[\]-~]{0,256}")\s{0,4}'
+_VERSION: Final = rb'"jsonrpc"\s{0,4}:\s{0,4}"2\.0"\s{0,4}'
+_ANSWER: Final = re.compile(
+    rb"\s{0,4}\{\s{0,4}(?:%b,\s{0,4})?(?:%b,\s{0,4})?(?:%b,\s{0,4})?" % (_VERSION, _ID, _VERSION)
+    + rb'"(?:result|error)"\s{0,4}:'
+)
+_LAST_ID: Final = re.compile(rb"%b(?:,\s{0,4}%b)?\}\s{0,4}\Z" % (_ID, _VERSION))
 _decoder: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
 _NO_PARAMS: Final[dict[str, Any]] = {}
 _NAMED_BY: Final = {
@@ -260,6 +271,18 @@ _NAMED_BY: Final = {
 _REMOVED: Final = frozenset({"resources/subscribe", "resources/unsubscribe"})
 _MEMBERS: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _PARAMS: Final = frozenset({"name", "uri", "arguments", "cursor", "_meta", "ref", "argument"})
+
+
+def answered_id(line: bytes) -> FrameId | None:
+    """Return the id under which a line that is no frame was meant to answer, None where it was not or cannot be told.
+
+    It decides on nothing but who is told that no answer comes. Writers put the id before the result or at the end.
+    """
+    head = _ANSWER.match(line)
+    if head is None:
+        return None
+    found = head[1] or ((tail := _LAST_ID.search(line, max(0, len(line) - END_SIZE))) and tail[1])
+    return json.loads(found) if found else None
 
 
 def error(request_id: FrameId | None, code: int, message: str) -> bytes:

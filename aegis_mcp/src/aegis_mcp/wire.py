@@ -15,7 +15,7 @@ import sys
 import threading
 from typing import Final, cast
 
-from aegis_mcp.frame import MAX_FRAME
+from aegis_mcp.frame import END_SIZE, MAX_FRAME
 
 _HIGH_WATER: Final = 4 * 1024 * 1024
 _MOST_UNSENT: Final = 64 * 1024 * 1024
@@ -31,6 +31,7 @@ class Inbox(asyncio.Protocol):
         self._transport: asyncio.ReadTransport | None = None
         self._unfinished: list[bytes] = []
         self._unfinished_size = 0
+        self._end = b""
         self._lines: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -39,7 +40,8 @@ class Inbox(asyncio.Protocol):
     async def batch(self) -> list[bytes]:
         """Return every line that has arrived, LF excluded, waiting for the first; empty once the peer has closed.
 
-        A line of more than `MAX_FRAME` bytes is cut to one byte more than that, which no frame may have.
+        A line of more than `MAX_FRAME` bytes loses what is too much of its middle: one byte more than a frame may have
+        is left of it.
         """
         if not self._lines and not self._is_over:
             self._waiter = asyncio.get_running_loop().create_future()
@@ -76,16 +78,20 @@ class Inbox(asyncio.Protocol):
         self._wake()
 
     def _keep(self, part: bytes) -> None:
-        part = part[: MAX_FRAME + 1 - self._unfinished_size]
+        room = MAX_FRAME + 1 - self._unfinished_size
+        if len(part) > room:
+            self._end = (self._end + part[room:])[-END_SIZE:]
+            part = part[:room]
         if part:
             self._unfinished.append(part)
             self._unfinished_size += len(part)
 
     def _end_line(self) -> None:
-        self._lines.append(b"".join(self._unfinished))
+        line = b"".join(self._unfinished)
+        self._lines.append(line[: len(line) - len(self._end)] + self._end if self._end else line)
         was_below = self._size <= _HIGH_WATER
         self._size += self._unfinished_size + 1
-        self._unfinished, self._unfinished_size = [], 0
+        self._unfinished, self._unfinished_size, self._end = [], 0, b""
         if was_below and self._size > _HIGH_WATER and self._transport:
             self._transport.pause_reading()
 
