@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -219,8 +220,7 @@ def _is_refused(scripted: Scripted, consent: str) -> None:
     assert scripted.received("tools/call") == []
     (denied,) = (entry for entry in scripted.stage.requests() if entry["event"].get("tool") == "push")
     assert denied["event_type"] == "access_denied"
-    assert (denied["event"]["decision"], denied["event"]["rule"], denied["event"]["consent"]) == (
-        "ask",
-        "pushes",
-        consent,
-    )
+    event = denied["event"]
+    assert (event["decision"], event["rule"], event["consent"]) == ("ask", "pushes", consent)
+    (tool,) = json.loads(scripted.stage.audit("summarize", "--format", "json", str(scripted.stage.log)).stdout)["tools"]
+    assert (tool["requests"], tool["denied"]) == (1, 1)

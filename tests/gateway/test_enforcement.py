@@ -18,6 +18,7 @@ from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.audit.redaction import RedactionKey
 from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.limits import Limiter
+from aegis_mcp.pins.quarantine import Pins
 from aegis_mcp.policy import loader
 from aegis_mcp.settings import ArgumentMode
 
@@ -26,7 +27,11 @@ POLICY = loader.load(
 version: 1
 defaults: {client_request: allow}
 upstreams: {s: {access: {read: [r*], write: ["*"]}}}
-rules: [{id: some, match: {tool: w, arguments: {n: {in: [1, 2]}}}, effect: allow}]
+rules:
+  - {id: some, match: {tool: w, arguments: {n: {in: [1, 2]}}}, effect: allow}
+  - {id: asked, match: {tool: a}, effect: ask}
+limits: [{match: {tool: w}, rate: 1000/second}]
+results: {max_bytes: 4KiB, secrets: redact}
 audit: {durability: flush}
 """,
     "p.yaml",
@@ -41,6 +46,9 @@ METHODS = st.sampled_from(
         "x/y",
         "notifications/cancelled",
         "roots/list",
+        "initialize",
+        "prompts/list",
+        "tasks/cancel",
     ]
 )
 JSON = st.recursive(
@@ -49,13 +57,24 @@ JSON = st.recursive(
     max_leaves=8,
 )
 IDS = st.integers(0, 3) | st.sampled_from(["0", "a", None]) | st.integers(2**60, 2**70) | st.text(max_size=3)
-NAMED = {"name": st.sampled_from(["r", "w", "x"]) | JSON, "uri": st.text(), "arguments": JSON}
-PARAMS = st.fixed_dictionaries({}, optional=NAMED | {"requestId": IDS, "_meta": JSON})
+NAMED = {"name": st.sampled_from(["r", "w", "x", "a"]) | JSON, "uri": st.text(), "arguments": JSON}
+CAPABLE = st.just({"elicitation": {}}) | JSON
+VERSION, CAPABILITIES = (f"io.modelcontextprotocol/{name}" for name in ("protocolVersion", "clientCapabilities"))
+META = JSON | st.fixed_dictionaries({VERSION: st.just("2026-07-28"), CAPABILITIES: CAPABLE})
+STATES = {"requestState": st.just("aegis-consent:x") | JSON, "inputResponses": JSON, "taskId": JSON}
+PARAMS = st.fixed_dictionaries(
+    {}, optional=NAMED | STATES | {"requestId": IDS, "_meta": META, "capabilities": CAPABLE, "inputRequests": JSON}
+)
 CALLS = st.fixed_dictionaries(
     {"jsonrpc": st.just("2.0"), "method": METHODS | st.text()}, optional={"id": IDS, "params": PARAMS | JSON}
 )
 ANSWERS = st.fixed_dictionaries({"jsonrpc": st.just("2.0"), "id": IDS}, optional={"result": JSON, "error": JSON})
 TOOLS = st.just({"tools": [{"name": "r"}, {"name": "w", "annotations": {"readOnlyHint": True}}, 7, {}]})
+RESULTS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(("inputRequests", "requestState", "task", "prompts", "instructions", "resources"), JSON),
+)
+ANY = st.fixed_dictionaries({"jsonrpc": st.just("2.0"), "id": IDS, "result": RESULTS})
 LISTS = st.fixed_dictionaries({"jsonrpc": st.just("2.0"), "id": IDS, "result": TOOLS})
 
 
@@ -63,7 +82,7 @@ def _line(message: object) -> bytes:
     return json.dumps(message).encode()
 
 
-LINES = st.lists((CALLS | ANSWERS | LISTS).map(_line) | st.binary(max_size=40), max_size=6)
+LINES = st.lists((CALLS | ANSWERS | LISTS | ANY).map(_line) | st.binary(max_size=40), max_size=6)
 
 
 class _Peers:
@@ -73,7 +92,9 @@ class _Peers:
         keeper = Recordkeeper(policy_sha256=POLICY.sha256, redact=_redact, scrub=redaction.scrub)
         self.log = directory / "logs" / "audit.log"
         recorder = Recorder(Journal(self.log, keeper.session_id), POLICY.audit)
-        self.gate = Enforcement("s", POLICY, keeper, recorder, limiter=Limiter(directory / "limits"))
+        pins = Pins.open(directory / "pins.json", "s", "[]", is_required=False)
+        limiter = Limiter(directory / "limits")
+        self.gate = Enforcement("s", POLICY, keeper, recorder, limiter=limiter, open_pins=lambda _: pins)
         self.host: list[bytes] = []
         self.upstream: list[bytes] = []
         self.gate.connect(to_host=self.host.append, to_upstream=self.upstream.append)
@@ -94,6 +115,8 @@ def test_whatever_two_peers_send_is_judged_recorded_and_answered_once(turns: lis
     async def play(peers: _Peers) -> None:
         for is_host, lines in turns:
             await (peers.gate.host_sent(lines) if is_host else peers.gate.upstream_sent(lines))
+        await peers.gate.tend()
+        await peers.gate.upstream_ended("was stopped", Status.CANCELLED)
 
     with tempfile.TemporaryDirectory() as directory:
         peers = _Peers(Path(directory))

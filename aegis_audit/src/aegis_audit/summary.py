@@ -193,7 +193,6 @@ class Summary:
         self.servers.add(event.get("server"))
         if tool := self._tool(event):
             tool.requests += 1
-            tool.denied += event.get("decision") == "deny"
 
     def _add_outcome(self, event: dict[str, Any]) -> None:
         self.statuses.add(event.get("status"))
@@ -206,6 +205,8 @@ class Summary:
         denials = self._denials[rule if rule in self._denials or len(self._denials) < MAX_NAMES else OTHER]
         denials.count += 1
         denials.reasons.add(event.get("reason") or NOTHING)
+        if tool := self._tool(event):
+            tool.denied += 1
 
     def _tool(self, event: dict[str, Any]) -> Tool | None:
         if "tool" not in event:
