@@ -58,7 +58,8 @@ JSON = st.recursive(
 )
 IDS = st.integers(0, 3) | st.sampled_from(["0", "a", None]) | st.integers(2**60, 2**70) | st.text(max_size=3)
 NAMED = {"name": st.sampled_from(["r", "w", "x", "a"]) | JSON, "uri": st.text(), "arguments": JSON}
-CAPABLE = st.just({"elicitation": {}}) | JSON
+FORMS: dict[str, Any] = {"elicitation": {}}
+CAPABLE = st.just(FORMS) | JSON
 VERSION, CAPABILITIES = (f"io.modelcontextprotocol/{name}" for name in ("protocolVersion", "clientCapabilities"))
 META = JSON | st.fixed_dictionaries({VERSION: st.just("2026-07-28"), CAPABILITIES: CAPABLE})
 STATES = {"requestState": st.just("aegis-consent:x") | JSON, "inputResponses": JSON, "taskId": JSON}

@@ -59,9 +59,9 @@ def test_an_answer_with_a_credential_does_not_reach_a_host_that_is_to_see_none(
     tmp_path: Path, result: dict[str, Any]
 ) -> None:
     scripted = Scripted(tmp_path, POLICY, **{"tools/call": {"result": result}})
-    assert "policy lets none pass" in text(_asked(scripted, "get"))
+    assert "what looks like a credential" in text(_asked(scripted, "get"))
     (event,) = scripted.events("result_refused")
-    assert event["reason"] == "the answer holds what looks like a credential, and policy lets none pass"
+    assert event["reason"].startswith("the answer holds what looks like a credential")
 
 
 def test_a_rule_may_have_credentials_replaced_and_the_log_counts_them(tmp_path: Path) -> None:

@@ -203,3 +203,13 @@ def test_without_pins_a_server_may_say_what_it_likes(tmp_path: Path) -> None:
             lists.append(host.request("tools/list")["result"]["tools"])
     assert lists == [[READ_FILE], [EVIL]]
     assert not (tmp_path / "policy.pins.json").exists()
+
+
+def test_a_tool_that_is_ambiguous_and_not_approved_is_not_announced_again_and_again(tmp_path: Path) -> None:
+    scripted = _trusted(tmp_path)
+    scripted.says(_script(EVIL, READ_FILE))
+    with scripted.wrap() as host:
+        host.initialize()
+        host.request("tools/list")
+        run(tmp_path / "home", "pins", "list", "--policy", str(tmp_path / "policy.yaml"))
+    assert [line for line in host.lines if b"list_changed" in line] == []

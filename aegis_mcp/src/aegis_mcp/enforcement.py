@@ -290,17 +290,18 @@ class Enforcement:
         key = frames.key_of(frame.params.get("requestId"))
         withdrawn = self._asking.withdraw(lane, key, self._from_upstream)
         if withdrawn:
-            return self._give_up(*withdrawn, Consent.WITHDRAWN, is_answered=False)
+            return replace(self._give_up(*withdrawn, Consent.WITHDRAWN), answer=None)
         flight = lane.cancel(key)
         outcome = self._outcome(flight, Status.CANCELLED) if flight else None
         return Passage(lane, (outcome,), forward=frame.raw)
 
-    def _give_up(self, question: Question, gone: bytes | None, consent: Consent, *, is_answered: bool) -> Passage:
-        """Refuse a request that nobody has decided on; `gone` closes the question at the host."""
-        if gone:
-            self._from_upstream.forward(gone)
+    def _give_up(self, question: Question, gone: bytes | None, consent: Consent) -> Passage:
+        """Refuse a request that nobody has decided on; `gone` closes the question at the host that was asked."""
         passage = self._settle(question, consent)
-        return passage if is_answered else replace(passage, answer=None)
+        if gone is None:
+            return replace(passage, answer=None)  # it was answered `input_required`
+        self._from_upstream.forward(gone)
+        return passage
 
     @property
     def policy(self) -> Policy:
@@ -327,9 +328,7 @@ class Enforcement:
     async def tend(self) -> None:
         """Do what time brings, about once a second: end questions that nobody answers, notice what was approved."""
         expired = self._asking.expire(time.monotonic(), self._from_upstream)
-        await self._pass(
-            [self._give_up(question, gone, Consent.TIMEOUT, is_answered=gone is not None) for question, gone in expired]
-        )
+        await self._pass([self._give_up(*one, Consent.TIMEOUT) for one in expired])
         if released := self._offering.released():
             self.announce(released)
 
@@ -346,10 +345,7 @@ class Enforcement:
         self._from_upstream.land_all()
         questions = self._asking.expire(math.inf, self._from_upstream)
         passages = [self._unanswered(flight, status) for flight in self._from_host.land_all()]
-        passages += [
-            self._give_up(question, gone, Consent.WITHDRAWN, is_answered=gone is not None)
-            for question, gone in questions
-        ]
+        passages += [self._give_up(*one, Consent.WITHDRAWN) for one in questions]
         await self._pass([*passages, Passage(self._from_upstream, tuple(self._inspector.end()))])
 
     def _unanswered(self, flight: Flight, status: Status) -> Passage:

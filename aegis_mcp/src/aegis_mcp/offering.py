@@ -16,6 +16,7 @@ from aegis_mcp import frame as frames
 from aegis_mcp import identity
 from aegis_mcp.decision import Request
 from aegis_mcp.frame import Frame
+from aegis_mcp.pins.book import MAX_DEFINITIONS
 from aegis_mcp.pins.definition import Kind
 from aegis_mcp.pins.quarantine import Change, Pins
 from aegis_mcp.policy.evaluation import is_hopeless
@@ -67,6 +68,7 @@ class Offering:
         self._policy_file = policy_file
         self._families: frozenset[str] = frozenset()
         self._withheld: set[tuple[Kind, str]] = set()
+        self._revision = 0
         self._is_whole: dict[Kind, bool] = {}
 
     def trust(self, pins: Pins | None) -> None:
@@ -93,7 +95,11 @@ class Offering:
         return self._explain(change) if change else None
 
     def released(self) -> set[str]:
-        """Return the families of which something was left out that may be used by now, each time once."""
+        """Return the families of which something was left out that a person has approved since, each time once."""
+        revision = self._pins.revision() if self._pins and self._withheld else self._revision
+        if revision == self._revision:
+            return set()
+        self._revision = revision
         free = {key for key in self._withheld if not self._quarantine(*key)}
         self._withheld -= free
         return {_FAMILIES[kind] for kind, _ in free}
@@ -152,8 +158,7 @@ class Offering:
         name: object = members.get(listing.name)
         if not isinstance(name, str):
             return True  # nothing that could be asked for
-        if listing.kind and self._pins and (name in ambiguous or self._quarantine(listing.kind, name)):
-            self._withheld.add((listing.kind, name))
+        if listing.kind and self._pins and (name in ambiguous or self._withhold(listing.kind, name)):
             return False
         request = Request(
             self._server,
@@ -164,6 +169,14 @@ class Offering:
             read_only_hint=read_only_hint(members) if listing.subject == "tool" else None,
         )
         return not is_hopeless(policy, request)
+
+    def _withhold(self, kind: Kind, name: str) -> bool:
+        """Tell whether a definition is quarantined, and remember it until a person approves it."""
+        if not self._quarantine(kind, name):
+            return False
+        if len(self._withheld) < MAX_DEFINITIONS:
+            self._withheld.add((kind, name))
+        return True
 
     def _quarantine(self, kind: Kind, name: str) -> Change | None:
         return self._pins.quarantined(kind, name) if self._pins else None

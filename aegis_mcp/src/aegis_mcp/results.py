@@ -15,6 +15,7 @@ from aegis_mcp.decision import Secrets
 from aegis_mcp.frame import Frame
 from aegis_mcp.policy.model import Results
 
+_CREDENTIAL: Final = "the answer holds what looks like a credential; `secrets: redact` would replace it"
 _STAND_IN: Final = "[redacted]"
 # What the protocol has sent back as it came, and what names things rather than says something.
 _VERBATIM: Final = frozenset({"_meta", "blob", "mimeType", "nextCursor", "requestState", "resultType", "taskId", "uri"})
@@ -44,7 +45,7 @@ def inspect(frame: Frame, results: Results, secrets: Secrets) -> Inspection:
     if not sweep.found:
         return Inspection(frame.raw)
     if secrets is Secrets.REFUSE:
-        return Inspection(frame.raw, refusal="the answer holds what looks like a credential, and policy lets none pass")
+        return Inspection(frame.raw, refusal=_CREDENTIAL)
     return Inspection(frames.dump(swept), sweep.found)
 
 

@@ -19,6 +19,7 @@ MAX_CALL: Final = 64 * 1024
 """Bytes of the largest call whose task is known."""
 
 _CONTINUING: Final = frozenset({"tasks/update", "tasks/cancel"})
+_RESULTS: Final = _CONTINUING | {"tasks/get", "tasks/result"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Tasks:
 
     def secrets_of(self, frame: Frame) -> Secrets | None:
         """Return what happens to credentials in the result of a task, as the rule of its call has it."""
-        call = self._call(frame)
+        call = self._call(frame) if frame.method in _RESULTS else None
         return call.secrets if call else None
 
     def _call(self, frame: Frame) -> _Call | None:

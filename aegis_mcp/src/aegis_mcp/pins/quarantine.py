@@ -70,6 +70,7 @@ class Pins:
         self._is_flooded = False
         self._told: set[tuple[Key, str | None, str]] = set()
         self._unwritten = ""
+        self._revision = 0
         self._read()
         self._earlier = frozenset(kind for kind in Kind if self._section.has(kind))
 
@@ -103,6 +104,11 @@ class Pins:
             self._refresh()
         return self._judge((kind, name))
 
+    def revision(self) -> int:
+        """Return a number that has grown if another process, or a person, has changed what is pinned."""
+        self._refresh()
+        return self._revision
+
     def _refresh(self) -> None:
         """Read the file again if another process, or a person, has changed it."""
         self._next_poll = time.monotonic() + _POLL_SECONDS
@@ -112,6 +118,7 @@ class Pins:
     def _read(self) -> None:
         self._next_poll = time.monotonic() + _POLL_SECONDS
         self._state = self._file.state()
+        self._revision += 1
         self._unreadable = ""
         try:
             self._adopt(self._file.read())
