@@ -21,6 +21,7 @@ PROJECTS: Final = ("aegis_audit/pyproject.toml", "aegis_mcp/pyproject.toml")
 # An index has an address; so a file may name only hosts that are known to be none.
 HOSTS: Final = {
     "auth.example",
+    "c2sp.org",
     "evil.example",
     "example.org",
     "host.example",

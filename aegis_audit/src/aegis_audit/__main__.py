@@ -57,7 +57,8 @@ def _run() -> int:
         exc.show()
         return int(exc.exit_code)
     except AuditError as exc:
-        return _fail(str(exc))
+        _fail(str(exc))
+        return exc.verdict.exit_code
 
 
 def _prepare_streams() -> None:

@@ -23,6 +23,11 @@ def epoch_name(origin: str, epoch: int) -> str:
     return f"{origin}{_INFIX}{epoch}"
 
 
+def is_name_of(origin: str, name: str) -> bool:
+    """Tell whether a name is that of a log's key or of an epoch of it."""
+    return name == origin or name.startswith(origin + _INFIX)
+
+
 @dataclass(frozen=True, slots=True)
 class Roots:
     """The public halves that a log declares at its start: of the log's key, and of the key of epoch 0."""
@@ -158,7 +163,7 @@ class EpochChain:
         return ([*required, *before], []) if before and term.since == size else (required, before)
 
     def _is_ours(self, name: str) -> bool:
-        return name == self.origin or name.startswith(self.origin + _INFIX)
+        return is_name_of(self.origin, name)
 
 
 def _key(name: str, text: object) -> VerifierKey:

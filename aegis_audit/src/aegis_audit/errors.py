@@ -9,7 +9,8 @@
     ├── DamagedSegment        wrong: compressed bytes that do not expand to their end (a finding for the verifier)
     ├── UnusableState         could not tell: what an earlier verification has left cannot be read or written
     ├── UnusableQuery         wrong: a filter that cannot be understood
-    ├── Unprovable            could not tell: the entries that a proof needs are not there
+    ├── Unprovable            could not tell: what a proof needs, entries, checkpoints or keys, is not there
+    ├── FalseProof            wrong: a proof or a checkpoint that contradicts what it is about
     ├── MalformedNote         wrong: bytes that are not one signed note, key, checkpoint or proof of C2SP
     ├── ForgedSignature       wrong: a line of a known key that does not verify (a finding for the verifier)
     ├── BrokenSuccession      wrong: a checkpoint or a handover that the epoch in office does not vouch for (a finding)
@@ -21,7 +22,9 @@ A tampered log is a `Finding`, never an exception.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from aegis_audit.verdict import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
 
 
 class AuditError(Exception):
-    """Root of what this package raises on purpose."""
+    """Root of what this package raises on purpose; `verdict` is what a command concludes that ends with it."""
+
+    verdict: ClassVar[Verdict] = Verdict.UNREADABLE
 
 
 class MalformedEntry(AuditError):
@@ -88,15 +93,27 @@ class UnusableQuery(AuditError):
 
 
 class Unprovable(AuditError):
-    """A proof that cannot be made from the entries that are there."""
+    """A proof that cannot be made or judged from what is there: entries, checkpoints or keys are missing."""
+
+    verdict = Verdict.UNVERIFIABLE
+
+
+class FalseProof(AuditError):
+    """A proof, or a checkpoint, that contradicts what it is about."""
+
+    verdict = Verdict.TAMPERED
 
 
 class MalformedNote(AuditError):
     """Bytes that are not one signed note, or a key, a checkpoint or a proof that is not in the form of C2SP."""
 
+    verdict = Verdict.CORRUPT
+
 
 class ForgedSignature(AuditError):
     """A line of a note that has the name and id of a known key, and does not verify; `name` is the key's."""
+
+    verdict = Verdict.TAMPERED
 
     def __init__(self, name: str) -> None:
         self.name = name

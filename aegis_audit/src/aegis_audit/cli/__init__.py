@@ -8,7 +8,12 @@ from typing import Final
 import click
 
 _COMMANDS: Final = {
+    "compare": "Say how two copies of a log differ.",
+    "consistency": "Judge whether one checkpoint extends another.",
+    "head": "Print the head of a log in one line, to be kept elsewhere.",
     "inspect": "Show the entries of a log, filtered.",
+    "keygen": "Make the keys of a log before it begins.",
+    "prove": "Write, or check, a proof that an entry is in a log.",
     "summarize": "Count what a log holds: calls, denials, sessions, slow tools.",
     "verify": "Judge whether a log is whole and unchanged.",
 }

@@ -1,0 +1,153 @@
+"""`compare`: two copies of a log, and how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from support.auditor import Outcome, audit
+from support.logs import LogBuilder, reseal, rotated_log, small_log, write
+
+LINES: Final = small_log(5)
+
+
+def rewritten(at: int) -> list[bytes]:
+    """Return the log as somebody would write it anew from an entry on."""
+    log = LogBuilder()
+    log.open_log()
+    for number in range(5):
+        log.call(number, tool="other" if len(log.lines) >= at else "read_text_file")
+    return log.lines
+
+
+def compared(tmp_path: Path, a: Sequence[bytes], b: Sequence[bytes]) -> Outcome:
+    return audit("compare", write(tmp_path / "a", a), write(tmp_path / "b", b), "--format", "json")
+
+
+def hash_of(line: bytes) -> str:
+    return line[15:79].decode("ascii")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two copies, and what is to be said of them: how many entries are the same, and the ranges that one alone has."""
+
+    a: Sequence[bytes]
+    b: Sequence[bytes]
+    status: int
+    likeness: str
+    same: int
+    only_a: Sequence[Sequence[int]] = ()
+    only_b: Sequence[Sequence[int]] = ()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(LINES, LINES, 0, "identical", 11),
+        Case(LINES, LINES[:7], 4, "truncated", 7, [[7, 10]]),
+        Case(LINES[:7], LINES, 4, "truncated", 7, (), [[7, 10]]),
+        Case(LINES, LINES[3:], 0, "overlap", 8, [[0, 2]]),
+        Case(LINES[:8], LINES[3:], 0, "overlap", 5, [[0, 2]], [[8, 10]]),
+        Case(LINES, LINES[3:8], 0, "overlap", 5, [[0, 2], [8, 10]]),
+        Case(LINES, [*LINES[:4], *LINES[6:]], 1, "edited", 9, [[4, 5]]),
+        Case(LINES[:4], LINES[6:], 5, "unrelated", 0, [[0, 3]], [[6, 10]]),
+        Case(LINES, small_log(5, origin="other.example/log"), 5, "unrelated", 0),
+    ],
+)
+def test_copies_are_told_apart(tmp_path: Path, case: Case) -> None:
+    outcome = compared(tmp_path, case.a, case.b)
+    found = outcome.json
+    assert (outcome.status, found["exit_code"]) == (case.status, case.status)
+    assert (found["class"], found["same"]) == (case.likeness, case.same)
+    assert (found["a"]["ranges"], found["b"]["ranges"]) == (list(case.only_a), list(case.only_b))
+
+
+def test_a_history_that_goes_on_differently_is_a_fork(tmp_path: Path) -> None:
+    other = rewritten(5)
+    outcome = compared(tmp_path, LINES, other)
+    assert outcome.status == 1
+    assert (outcome.json["class"], outcome.json["same"]) == ("forked", 5)
+    assert outcome.json["first_divergence"] == {"seq": 5, "a": hash_of(LINES[5]), "b": hash_of(other[5])}
+
+
+def edit(line: bytes) -> bytes:
+    return line.replace(b"read_text_file", b"read_some_file")
+
+
+def edit_and_seal(line: bytes) -> bytes:
+    return reseal(edit(line))
+
+
+def damage(line: bytes) -> bytes:
+    return line[:50] + b"\n"
+
+
+def drop(_: bytes) -> bytes:
+    return b""
+
+
+@pytest.mark.parametrize(
+    ("harm", "in_the_middle", "at_the_end"),
+    [
+        (edit, "edited", "edited"),
+        (edit_and_seal, "edited", "forked"),  # at the end nothing shows that the copies are the same again
+        (damage, "edited", "edited"),
+        (drop, "edited", "truncated"),
+    ],
+)
+def test_an_entry_that_was_changed_is_an_edit(
+    tmp_path: Path, harm: Callable[[bytes], bytes], in_the_middle: str, at_the_end: str
+) -> None:
+    for at, likeness in ((5, in_the_middle), (10, at_the_end)):
+        outcome = compared(tmp_path, LINES, [*LINES[:at], harm(LINES[at]), *LINES[at + 1 :]])
+        assert (outcome.json["class"], outcome.status) == (likeness, 4 if likeness == "truncated" else 1)
+        parted = outcome.json["first_divergence"]
+        assert (parted and parted["seq"]) == (at if harm is edit_and_seal else None)
+
+
+def test_segments_and_compression_make_no_difference(tmp_path: Path) -> None:
+    segments = rotated_log(2, 3, 1)
+    (tmp_path / "cut").mkdir()
+    for number, segment in enumerate(segments):
+        write(tmp_path / "cut" / f"{9 - number}.log", segment)
+    whole = write(tmp_path / "whole.log", [line for segment in segments for line in segment])
+    outcome = audit("compare", tmp_path / "cut", whole)
+    assert (outcome.status, outcome.stdout) == (
+        0,
+        "IDENTICAL  both hold the same entries; exit status 0\nthe same: 15 entries\n",
+    )
+
+
+def test_a_copy_of_a_log_that_is_being_written_is_no_edit(tmp_path: Path) -> None:
+    outcome = compared(tmp_path, LINES, [*LINES[:9], LINES[9][:70]])
+    assert (outcome.status, outcome.json["class"]) == (4, "truncated")
+
+
+def test_text_names_what_only_one_copy_has(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a", LINES[:8]), write(tmp_path / "b", LINES[3:])
+    outcome = audit("compare", a, b)
+    assert outcome.stdout == (
+        "OVERLAP  they are the same where both have entries, and begin or end elsewhere; exit status 0\n"
+        "the same: 5 entries\n"
+        "only in A: 3 entries, 0 to 2\n"
+        "only in B: 3 entries, 8 to 10\n"
+    )
+
+
+def test_many_holes_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
+    lines = small_log(200)
+    found = compared(tmp_path, lines, lines[::2]).json
+    assert (found["class"], found["a"]["only"], len(found["a"]["ranges"])) == ("edited", 200, 100)
+    text = audit("compare", tmp_path / "a", tmp_path / "b").stdout
+    assert text.endswith(", 197, 199, … 399\n")
+
+
+def test_what_is_not_there_is_no_copy(tmp_path: Path) -> None:
+    outcome = audit("compare", write(tmp_path / "a", LINES), tmp_path / "absent")
+    assert outcome.status == 5
+    assert outcome.stdout.startswith("UNRELATED")
