@@ -124,10 +124,15 @@ class VerifierKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key: its 32-byte seed never shows in a message or a traceback."""
+    """A private key and its public half: the 32-byte seed never shows in a message or a traceback."""
 
     name: str
     seed: bytes = field(repr=False)
+    verifier: VerifierKey = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # To derive it takes as long as to sign.
+        object.__setattr__(self, "verifier", VerifierKey(self.name, signature.public_key(self.seed)))
 
     @classmethod
     def generate(cls, name: str) -> SigningKey:
@@ -153,11 +158,6 @@ class SigningKey:
         """Return the key as `parse` reads it: a secret."""
         coded = _encode64(bytes([KeyKind.ED25519.value]) + self.seed)
         return f"{_PRIVATE}{self.name}+{self.verifier.key_id.hex()}+{coded}"
-
-    @property
-    def verifier(self) -> VerifierKey:
-        """Return the public half."""
-        return VerifierKey(self.name, signature.public_key(self.seed))
 
     def sign(self, text: str) -> Signature:
         """Return the signature of a text that ends in LF."""

@@ -1,0 +1,130 @@
+"""The real logrotate, every second, under four gateways that call as fast as they can, and under kills.
+
+What was answered is in the log, once; all segments together are one log, and each is one on its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import random
+import subprocess
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from support.gateway import Stage
+from support.host import RawHost
+from support.processes import wait_until
+from support.tools import program
+
+pytestmark = pytest.mark.logrotate
+
+ROTATIONS = 6
+GATEWAYS = 4
+STANZA = """
+{log} {{
+    rotate 1000
+    {how}
+    compress
+    dateext
+    dateformat -%s
+    missingok
+    notifempty
+    nomail
+}}
+"""
+
+
+@dataclass
+class Caller:
+    """One host after the other, each with a gateway of its own; `answered` are the numbers of calls that came back."""
+
+    stage: Stage
+    name: int
+    is_over: threading.Event
+    answered: list[int] = field(default_factory=list[int])
+    host: RawHost | None = None
+    number: int = 0
+
+    def run(self) -> None:
+        while not self.is_over.is_set():
+            self.host = self.stage.wrap()
+            with contextlib.suppress(AssertionError, OSError, queue.Empty):
+                self.host.initialize()
+                while not self.is_over.is_set():
+                    self.number += 1
+                    self.host.call("echo", {"caller": self.name, "number": self.number})
+                    self.answered.append(self.number)
+            self.host.close()
+
+
+def _rotate(stage: Stage, config: Path) -> None:
+    command = [program("logrotate") or "", "--force", "--state", str(stage.directory / "state"), str(config)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    second = int(time.time())  # two rotations of one second would have one name
+    wait_until(lambda: time.time() > second + 1.1)
+
+
+def _load(stage: Stage, how: str, kills: random.Random | None) -> dict[int, list[int]]:
+    """Rotate while all call; return the numbers of the calls that each got an answer to."""
+    config = stage.directory / "logrotate.conf"
+    config.write_text(STANZA.format(log=stage.log, how=how), encoding="utf-8")
+    config.chmod(0o600)
+    is_over = threading.Event()
+    callers = [Caller(stage, name, is_over) for name in range(GATEWAYS)]
+    threads = [threading.Thread(target=caller.run) for caller in callers]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: all(caller.answered for caller in callers))
+        for _ in range(ROTATIONS):
+            if kills and (host := kills.choice(callers).host):
+                host.process.kill()
+            _rotate(stage, config)
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join(60)
+    return {caller.name: caller.answered for caller in callers}
+
+
+def _intents(stage: Stage) -> Counter[tuple[int, int]]:
+    """Return how often the intent of each call is in the log, equal entries in two segments counted once."""
+    command = ["inspect", "--format", "jsonl", "--type", "tool_invocation", str(stage.log.parent)]
+    entries = {entry["seq"]: entry["event"] for entry in map(json.loads, stage.audit(*command).stdout.splitlines())}
+    intents = [event["arguments"] for event in entries.values() if event["phase"] == "intent"]
+    return Counter((intent["caller"], intent["number"]) for intent in intents)
+
+
+@pytest.mark.parametrize("how", ["create 0600", "copytruncate"])
+def test_every_call_is_there_once_and_every_segment_is_whole(tmp_path: Path, how: str) -> None:
+    stage = Stage(tmp_path)
+    answered = _load(stage, how, None)
+    segments = [path for path in stage.log.parent.iterdir() if path.is_file()]
+    assert len(segments) > ROTATIONS // 2
+    verified = stage.verify(stage.log.parent)
+    assert verified.returncode == 0, verified.stdout
+    assert [path.name for path in segments if path.stat().st_size and stage.verify(path).returncode] == []
+    intents = _intents(stage)
+    assert intents == Counter((name, number) for name, numbers in answered.items() for number in numbers)
+
+
+@pytest.mark.parametrize("how", ["create 0600", "copytruncate"])
+def test_kills_meanwhile_lose_no_call_that_was_answered_and_are_never_called_tampering(
+    tmp_path: Path, how: str
+) -> None:
+    stage = Stage(tmp_path)
+    answered = _load(stage, how, random.Random(20261126))
+    verified = stage.verify(stage.log.parent)
+    assert verified.returncode in {0, 4}, verified.stdout
+    intents = _intents(stage)
+    missing = [(name, number) for name, numbers in answered.items() for number in numbers if not intents[name, number]]
+    assert missing == []
+    assert set(intents.values()) == {1}
