@@ -28,6 +28,20 @@ def test_every_value_is_encoded_as_rfc_8785_has_it(value: Any) -> None:
     assert canonical.encode(value) == rfc8785.dumps(value)
 
 
+@given(st.dictionaries(st.text(st.characters(max_codepoint=127)), values), st.data())
+def test_a_template_that_is_filled_is_the_whole_object(whole: dict[str, Any], data: st.DataObject) -> None:
+    holes = [name for name in sorted(whole) if data.draw(st.booleans())]
+    known = {name: value for name, value in whole.items() if name not in holes}
+    template = canonical.Template(known, holes)
+    assert template.fill(*(canonical.encode(whole[name]) for name in holes)) == canonical.encode(whole)
+
+
+@given(values, st.integers(0, 40))
+def test_a_small_value_is_encoded_like_every_other_or_not_at_all(value: Any, most: int) -> None:
+    encoded = canonical.encode_small(value, most)
+    assert encoded is None or (encoded == canonical.encode(value) and len(encoded) <= most)
+
+
 @given(values)
 def test_a_plain_value_is_one_that_orjson_writes_in_canonical_form(value: Any) -> None:
     if canonical.is_plain(value):

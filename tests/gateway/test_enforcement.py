@@ -106,8 +106,8 @@ class _Peers:
         return [event for event in events if event.get("phase") == "intent"]
 
 
-def _redact(value: object) -> object:
-    return redaction.redact(value, mode=ArgumentMode.REDACTED, key=RedactionKey(bytes(32)))
+def _redact(value: object) -> bytes:
+    return redaction.encode(value, mode=ArgumentMode.REDACTED, key=RedactionKey(bytes(32)))
 
 
 @settings(max_examples=300, deadline=None)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_mcp.audit.record import Asked, Client, Recordkeeper
-from aegis_mcp.audit.redaction import RedactionKey, redact, scrub
+from aegis_mcp.audit.redaction import RedactionKey, encode, scrub
 from aegis_mcp.cli.policy.replay import MAX_UNKNOWN
 from aegis_mcp.decision import Decision, Effect, Request
 from aegis_mcp.policy import loader
@@ -47,7 +47,7 @@ def _log(path: Path, *requests: Request, mode: ArgumentMode = ArgumentMode.REDAC
     """Write a log of requests as the gate records them, each decided on by a policy that lets everything pass."""
     log = LogBuilder()
     log.open_log()
-    keeper = Recordkeeper(policy_sha256="0" * 64, redact=lambda value: redact(value, mode=mode, key=KEY), scrub=scrub)
+    keeper = Recordkeeper(policy_sha256="0" * 64, redact=lambda value: encode(value, mode=mode, key=KEY), scrub=scrub)
     for number, request in enumerate(requests):
         decision = decide(EVERYTHING, request)
         decision = Decision(decision.effect, rule or decision.rule, "", decision.access, decision.access_from)

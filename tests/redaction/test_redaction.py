@@ -92,6 +92,51 @@ def test_deep_nesting_is_replaced_below_its_bound() -> None:
     assert len(canonical.encode(_redacted({"v": value}))) < 1000
 
 
+SECRETS = (*corpus(), *(text for text, _ in in_context()))
+PIECES = st.sampled_from(
+    (
+        *(
+            "pass",
+            "pa",
+            "ss",
+            "word",
+            "Key",
+            "api",
+            "K",
+            "ey",
+            "to",
+            "ken",
+            "\u017f",
+            "\u212a",
+            "Bearer",
+            "digest",
+            "p",
+            "w",
+        ),
+        *("AKIA", "A" * 11, "eyJhbGci", "sk-", "12345678", ":", "=", "@", "://", "_", "-", ".", " ", "\n", "/", "5"),
+        *("-----", "BEGIN PRIVATE KEY", "abcdef0123456789" * 2),
+    )
+)
+TEXTS = st.lists(PIECES | st.text(max_size=2) | st.sampled_from(SECRETS), max_size=5).map("".join)
+ARGUMENTS = st.recursive(
+    TEXTS | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+)
+
+
+@given(ARGUMENTS | JSON)
+def test_what_is_encoded_at_a_glance_is_what_a_closer_look_keeps(value: object) -> None:
+    kept = redaction.encode(value, mode=ArgumentMode.REDACTED, key=KEY)
+    assert kept == canonical.encode(_redacted(value))
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_glance_passes_over_a_secret(secret: str) -> None:
+    kept = redaction.encode({"text": secret}, mode=ArgumentMode.REDACTED, key=KEY)
+    assert kept == canonical.encode(_redacted({"text": secret}))
+    assert secret not in kept.decode("utf-8")
+
+
 @given(st.dictionaries(st.text(), JSON))
 def test_whatever_comes_in_an_entry_can_hold_what_is_kept(value: dict[str, Any]) -> None:
     for mode in ArgumentMode:

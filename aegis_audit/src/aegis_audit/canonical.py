@@ -6,6 +6,7 @@ A property test holds the two equal.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 import orjson
@@ -41,6 +42,42 @@ def encode(value: object) -> bytes:
         return rfc8785.dumps(cast("Any", value))
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as exc:
         raise UnencodableValue(str(exc)) from exc
+
+
+def encode_small(value: object, most: int) -> bytes | None:
+    """Return the canonical bytes of a plain value if they are at most so many; None for every other value."""
+    try:
+        encoded = orjson.dumps(value, option=_ORJSON_OPTIONS)
+        return encoded if len(encoded) <= most and is_plain(value) else None
+    except (orjson.JSONEncodeError, UnencodableValue):
+        return None
+
+
+class Template:
+    """An object in canonical form of which some members are still to come: what is always the same is encoded once."""
+
+    def __init__(self, members: Mapping[str, object], holes: Iterable[str]) -> None:
+        """Take the members that are known, and the names of those that are not, all in ASCII.
+
+        Raises:
+            UnencodableValue: the known members have no canonical form.
+        """
+        texts, separator = [b"{"], b""
+        for name in sorted({*members, *holes}):
+            texts[-1] += separator + encode(name) + b":"
+            separator = b","
+            if name in members:
+                texts[-1] += encode(members[name])
+            else:
+                texts.append(b"")
+        texts[-1] += b"}"
+        self._parts = [part for text in texts for part in (text, b"")][:-1]
+
+    def fill(self, *values: bytes) -> bytes:
+        """Return the whole object; `values` are in canonical form, in the order of the names of the holes."""
+        parts = self._parts.copy()
+        parts[1::2] = values
+        return b"".join(parts)
 
 
 def is_plain(value: object, nesting: int = MAX_NESTING) -> bool:

@@ -79,6 +79,16 @@ def replace(text: str, stand_in: Callable[[str], str]) -> str:
     return text
 
 
+def may_be_in(encoded: bytes) -> bool:
+    """Tell whether a JSON text could hold a credential or the name of a secret: False only if it certainly does not."""
+    # What is escaped is not looked at here, nor what stands before an @ in a URL, nor what only looks like a letter.
+    if b"\\" in encoded or b"@" in encoded or not encoded.isascii():
+        return True
+    if _TELLTALE.search(encoded.lower().translate(None, _SEPARATORS)):
+        return True
+    return bool(_LONG_WORD.search(encoded) and _ISSUED.search(encoded.decode("ascii")))
+
+
 @lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Tell whether a key names a secret, whatever its style: `api_key`, `apiKey`, `X-Api-Key`, `DB_PASSWORD`."""
@@ -101,3 +111,12 @@ _SECRET_WORDS: Final = frozenset(
         *("masterkey", "sharedkey", "sharedaccesskey", "sessionid", "sessionkey", "connectionstring", "keypair"),
     }
 )
+
+# However a name is divided into words, or put before a value, one of these is in its letters and digits.
+_TELLTALES: Final = _SECRET_WORDS | {"bearer", "basic", "token", "digest"}
+_TELLTALE: Final = re.compile(
+    "|".join(sorted(word for word in _TELLTALES if not any(other in word for other in _TELLTALES - {word}))).encode()
+)
+# Every form that issuers have has one, but for private keys, which say that they are some.
+_LONG_WORD: Final = re.compile(rb"[\w-]{11}")
+_SEPARATORS: Final = bytes(code for code in range(128) if not chr(code).isalnum())

@@ -15,12 +15,15 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from aegis_audit import canonical
+from aegis_audit.canonical import Template
 from aegis_audit.entry import Draft
 from aegis_mcp.decision import Consent, Decision, Request
 from aegis_mcp.throttle import Throttle
 
 MAX_TEXT: Final = 512
 """Characters of the longest name, id or address of a peer's that is recorded as it is."""
+
+_MAX_TEMPLATES: Final = 256
 
 
 class EventKind(Enum):
@@ -58,8 +61,8 @@ class Status(Enum):
 class Client:
     """Who asks, in the host's own words: its name and version, as they came."""
 
-    name: object = None
-    version: object = None
+    name: str | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +92,15 @@ class Answer:
 class Recordkeeper:
     """Makes the drafts of one session's entries.
 
-    `redact` takes and returns a JSON value, `scrub` takes and returns text. `policy_sha256` is that of the policy which
-    decides now.
+    `redact` takes a JSON value and returns the canonical form of what the log keeps of it, `scrub` takes and returns
+    text. `policy_sha256` is that of the policy which decides now.
     """
 
     def __init__(
         self,
         *,
         policy_sha256: str,
-        redact: Callable[[object], object],
+        redact: Callable[[object], bytes],
         scrub: Callable[[str], str],
     ) -> None:
         self.session_id = os.urandom(16).hex()
@@ -105,35 +108,43 @@ class Recordkeeper:
         self._redact = redact
         self._scrub = lru_cache(maxsize=1024)(scrub)  # the same few names come again and again
         self._changes = Throttle(burst=1000, per_second=1, clock=time.monotonic_ns)
+        self._templates: dict[tuple[object, ...], Template] = {}
         self._violations = Throttle(burst=20, per_second=1, clock=time.monotonic_ns)
 
     def intent(self, asked: Asked, decision: Decision, consent: Consent | None = None) -> Draft:
         """Return the entry that is durable before the upstream sees the request."""
-        event = self._judged(asked, decision, consent) | {"phase": "intent"}
-        return self._draft(event_type(asked.request), event, asked.trace_id)
+        said = (decision, consent, self.policy_sha256)
+        template = self._known(asked, said)
+        if template is None:
+            members = self._judged(asked, decision, consent) | {"phase": "intent"}
+            template = self._learn(asked, said, Template(members, ("arguments", "request_id")))
+        event = template.fill(self._redact(asked.request.arguments), self._id(asked))
+        return Draft(event_type(asked.request), event, self.session_id, asked.trace_id)
 
     def denial(self, asked: Asked, decision: Decision, consent: Consent | None = None) -> Draft:
         """Return the entry of a request that was refused, and of which nothing was forwarded."""
-        event = self._judged(asked, decision, consent) | {"forwarded": False, "reason": self._text(decision.reason)}
-        return self._draft("access_denied", event, asked.trace_id)
+        members = self._judged(asked, decision, consent) | {"forwarded": False, "reason": self._text(decision.reason)}
+        template = Template(members, ("arguments", "request_id"))
+        event = template.fill(self._redact(asked.request.arguments), self._id(asked))
+        return Draft("access_denied", event, self.session_id, asked.trace_id)
 
     def outcome(self, asked: Asked, answer: Answer) -> Draft:
         """Return the entry that says how an allowed request ended."""
-        event = self._named(asked) | {
-            "duration_us": answer.duration_us,
-            "phase": "outcome",
-            "result_bytes": len(answer.raw),
-            "result_sha256": hashlib.sha256(answer.raw).hexdigest(),
-            "status": answer.status.value,
-        }
-        if answer.redacted:
-            event["redacted"] = answer.redacted
-        return self._draft(event_type(asked.request), event, asked.trace_id)
+        said = (answer.status, answer.redacted)
+        template = self._known(asked, said)
+        if template is None:
+            members = self._named(asked) | {"phase": "outcome", "status": answer.status.value}
+            members |= {"redacted": answer.redacted} if answer.redacted else {}
+            holes = ("duration_us", "request_id", "result_bytes", "result_sha256")
+            template = self._learn(asked, said, Template(members, holes))
+        digest = hashlib.sha256(answer.raw).hexdigest().encode("ascii")
+        values = (b"%d" % answer.duration_us, self._id(asked), b"%d" % len(answer.raw), b'"%b"' % digest)
+        return Draft(event_type(asked.request), template.fill(*values), self.session_id, asked.trace_id)
 
     def security(self, kind: EventKind, details: Mapping[str, object]) -> Draft:
         """Return a security event; text in `details` is scrubbed and bounded."""
         event = {name: self._texts(value) for name, value in details.items()}
-        return self._draft("security_event", event | {"kind": kind.value})
+        return Draft("security_event", canonical.encode(event | {"kind": kind.value}), self.session_id)
 
     def definition_changed(self, details: Mapping[str, object]) -> Draft | None:
         """Return the entry of a definition that is not trusted; None in a flood, which the next entry counts."""
@@ -145,8 +156,8 @@ class Recordkeeper:
     def result_refused(self, asked: Asked, raw: bytes, reason: str) -> Draft:
         """Return the entry of an answer, given by its frame as it came, that did not reach the one who asked."""
         details = {"bytes": len(raw), "reason": reason, "sha256": hashlib.sha256(raw).hexdigest()}
-        event = self._named(asked) | details | {"kind": EventKind.RESULT_REFUSED.value}
-        return self._draft("security_event", event, asked.trace_id)
+        template = Template(self._named(asked) | details | {"kind": EventKind.RESULT_REFUSED.value}, ("request_id",))
+        return Draft("security_event", template.fill(self._id(asked)), self.session_id, asked.trace_id)
 
     def violation(self, line: bytes, reason: str, sender: str, server: str) -> Draft | None:
         """Return the entry of a frame that breaks the protocol; None in a flood, which the next entry counts."""
@@ -163,11 +174,23 @@ class Recordkeeper:
         details |= {"bytes": len(line), "sha256": hashlib.sha256(line).hexdigest()}
         return self.security(EventKind.PROTOCOL_VIOLATION, details)
 
+    def _known(self, asked: Asked, said: tuple[object, ...]) -> Template | None:
+        """Return what was the same in an earlier entry, which said this of a request with the same names."""
+        return self._templates.get((said, asked.tool_sha256, *_names(asked)))
+
+    def _learn(self, asked: Asked, said: tuple[object, ...], template: Template) -> Template:
+        """Keep a template for the next call of the same tool, unless names that a peer chose are long."""
+        names = _names(asked)
+        if sum(len(name) for name in names if name) <= MAX_TEXT:
+            if len(self._templates) >= _MAX_TEMPLATES:
+                self._templates.clear()
+            self._templates[said, asked.tool_sha256, *names] = template
+        return template
+
     def _judged(self, asked: Asked, decision: Decision, consent: Consent | None) -> dict[str, Any]:
         event = self._named(asked) | {
             "access": decision.access.value,
             "access_from": decision.access_from.value,
-            "arguments": self._redact(asked.request.arguments),
             "client": {"name": self._text(asked.client.name), "version": self._text(asked.client.version)},
             "decision": decision.effect.value,
             "policy_sha256": self.policy_sha256,
@@ -181,15 +204,14 @@ class Recordkeeper:
 
     def _named(self, asked: Asked) -> dict[str, Any]:
         request = asked.request
-        event: dict[str, Any] = {
-            "method": self._text(request.method),
-            "request_id": self._text(asked.request_id),
-            "server": request.server,
-        }
+        event: dict[str, Any] = {"method": self._text(request.method), "server": request.server}
         for name, value in (("tool", request.tool), ("uri", request.uri), ("prompt", request.prompt)):
             if value is not None:
                 event[name] = self._text(value)
         return event
+
+    def _id(self, asked: Asked) -> bytes:
+        return canonical.encode(self._text(asked.request_id))
 
     def _texts(self, value: object) -> object:
         return (
@@ -205,8 +227,10 @@ class Recordkeeper:
             return _omitted(str(value))
         return value
 
-    def _draft(self, kind: str, event: dict[str, Any], trace_id: str | None = None) -> Draft:
-        return Draft(kind, canonical.encode(event), self.session_id, trace_id)
+
+def _names(asked: Asked) -> tuple[str | None, ...]:
+    request, client = asked.request, asked.client
+    return (request.server, request.method, request.tool, request.uri, request.prompt, client.name, client.version)
 
 
 def event_type(request: Request) -> str:

@@ -102,7 +102,7 @@ def _workspace_command(workspace: Path | None) -> tuple[str, ...]:
 
 def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -> None:
     key = redaction.RedactionKey.load_or_create(settings.default_redaction_key())
-    redact = partial(redaction.redact, mode=policy.audit.arguments, key=key)
+    redact = partial(redaction.encode, mode=policy.audit.arguments, key=key)
     keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
     journal = Journal(path, keeper.session_id, policy.audit.rotation, signing_keys(policy.audit))

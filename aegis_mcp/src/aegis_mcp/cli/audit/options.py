@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from aegis_audit import canonical
 from aegis_mcp import settings
 from aegis_mcp.audit import redaction
 from aegis_mcp.audit.journal import Journal
@@ -33,5 +34,5 @@ def open_log(
         raise ConfigError(f"there is no log {str(path)!r}; name it with --audit-log")
     if is_signed and loaded.audit.signatures is Signatures.OFF:
         raise ConfigError(f"the policy {loaded.source!r} wants no signatures")
-    keeper = Recordkeeper(policy_sha256=loaded.sha256, redact=lambda value: value, scrub=redaction.scrub)
+    keeper = Recordkeeper(policy_sha256=loaded.sha256, redact=canonical.encode, scrub=redaction.scrub)
     return path, Journal(path, keeper.session_id, loaded.audit.rotation, signing_keys(loaded.audit)), keeper
