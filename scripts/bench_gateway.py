@@ -1,4 +1,4 @@
-"""How much the gateway adds: calls to one upstream directly, through a bare relay, and through the gateway, in turns.
+"""How much the gateway adds: calls to one upstream directly, through bare relays, other gateways and ours, in turns.
 
 Turns are short and every contender has one in each round, so that whatever else the machine does hits all of them;
 what is printed are medians over the rounds. The bars are those of `docs/explanation/performance.md`.
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +20,16 @@ from statistics import median, quantiles
 from typing import Final
 
 from bench import machine, table
-from bench.client import IN_FLIGHT, Client
+from bench.client import IN_FLIGHT, Client, by_value, verbatim
 from bench.table import Bar, Figure
 
 _HERE: Final = Path(__file__).parent
 _SCRATCH: Final = _HERE.parent / ".cache"  # on the disk of the checkout: a sync on a tmpfs costs nothing
 _UPSTREAM: Final = (sys.executable, "-I", "-S", str(_HERE / "bench" / "echo.py"))
 _DIRECT: Final = "direct"
+_LIMIT: Final = "C relay"
 _RELAY: Final = "relay"
+_TYPED: Final = "SDK gateway"
 _FLUSH: Final = "flush"
 _SYNC: Final = "sync"
 _POLICY: Final = """\
@@ -93,10 +98,12 @@ def _measure(directory: Path, size: Size) -> dict[str, Measured]:
     measured = {name: Measured() for name in commands}
     for _ in range(size.starts):
         for name, command in commands.items():
-            with Client(command, environment) as client:
+            with Client(command, environment, _reader(name)) as client:
                 measured[name].start.append(client.start_seconds)
     with ExitStack() as stack:
-        clients = {name: stack.enter_context(Client(command, environment)) for name, command in commands.items()}
+        clients = {
+            name: stack.enter_context(Client(command, environment, _reader(name))) for name, command in commands.items()
+        }
         for _ in range(size.rounds):
             for name, client in clients.items():
                 _take_turn(client, measured[name], size)
@@ -134,13 +141,28 @@ def _check_log(log: Path, calls: int) -> None:
 
 
 def _commands(directory: Path) -> dict[str, tuple[str, ...]]:
-    """Return the command of each contender, by its name."""
+    """Return the command of each contender, by its name; the limit needs a compiler."""
     return {
         _DIRECT: _UPSTREAM,
+        **_limit(directory),
         _RELAY: (sys.executable, str(_HERE / "bench" / "relay.py"), *_UPSTREAM),
+        _TYPED: (sys.executable, str(_HERE / "bench" / "sdk_gateway.py"), *_UPSTREAM),
         _FLUSH: _gateway(directory, _FLUSH),
         _SYNC: _gateway(directory, _SYNC),
     }
+
+
+def _limit(directory: Path) -> dict[str, tuple[str, ...]]:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return {}
+    program = directory / "relay"
+    subprocess.run([compiler, "-O2", "-o", program, _HERE / "bench" / "relay.c"], check=True)
+    return {_LIMIT: (str(program), *_UPSTREAM)}
+
+
+def _reader(name: str) -> Callable[[bytes], object]:
+    return by_value if name == _TYPED else verbatim
 
 
 def _gateway(directory: Path, durability: str) -> tuple[str, ...]:

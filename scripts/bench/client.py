@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Timer
 from types import TracebackType
 from typing import Any, Final, Self
@@ -40,11 +40,27 @@ _HANDSHAKE: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-class Client:
-    """A running stdio server, up to the answer to `tools/list`; `start_seconds` is how long that took."""
+def verbatim(answers: bytes) -> object:
+    """Read answers as what they are: bytes in their order."""
+    return answers
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+
+def by_value(answers: bytes) -> object:
+    """Read answers as what they say, in any order: a server may write them anew."""
+    return sorted((json.loads(line) for line in answers.splitlines()), key=lambda answer: answer["id"])
+
+
+class Client:
+    """A running stdio server, up to the answer to `tools/list`; `start_seconds` is how long that took.
+
+    Answers are compared with those that are due as `read` reads both.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], read: Callable[[bytes], object] = verbatim
+    ) -> None:
         self._made = 0
+        self._read_answers = read
         began = time.perf_counter()
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment), bufsize=0
@@ -92,7 +108,7 @@ class Client:
             answer = self._read()
             times.append(time.perf_counter_ns() - began)
             received.append(answer)
-        _compare(received, answers)
+        self._compare(received, answers)
         return times
 
     def call_at_once(self, count: int) -> float:
@@ -111,7 +127,7 @@ class Client:
                 os.write(self._in, b"".join(calls[sent : sent + came]))
                 sent += came
         seconds = time.perf_counter() - began
-        _compare(received, answers)
+        self._compare(received, answers)
         return count / seconds
 
     def _shake_hands(self) -> None:
@@ -120,7 +136,8 @@ class Client:
         answers = b""
         while answers.count(b"\n") < 2:
             answers += self._read()
-        tools = json.loads(answers.splitlines()[1])["result"]["tools"]
+        results = {answer["id"]: answer["result"] for answer in map(json.loads, answers.splitlines())}
+        tools = results["tools"]["tools"]
         assert [tool["name"] for tool in tools] == ["echo"], tools
 
     def _prepare(self, count: int) -> tuple[list[bytes], bytes]:
@@ -134,7 +151,6 @@ class Client:
             raise SystemExit("the server has closed its output")
         return data
 
-
-def _compare(received: list[bytes], expected: bytes) -> None:
-    if b"".join(received) != expected:
-        raise SystemExit(f"the server answered something else: {received[-1][:300]!r}")
+    def _compare(self, received: list[bytes], expected: bytes) -> None:
+        if self._read_answers(b"".join(received)) != self._read_answers(expected):
+            raise SystemExit(f"the server answered something else: {received[-1][:300]!r}")

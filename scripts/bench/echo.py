@@ -23,6 +23,8 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "capabilities": {"tools": {}},
         "serverInfo": {"name": "echo", "version": "1"},
     },
+    # Of a client that writes its calls in another order than the benchmark.
+    "tools/call": {"content": [{"type": "text", "text": "noted"}], "isError": False},
     "tools/list": {"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]},
 }
 
