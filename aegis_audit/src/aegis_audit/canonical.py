@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
 import orjson
-import rfc8785
 
 from aegis_audit.errors import UnencodableValue
 
@@ -38,6 +37,8 @@ def encode(value: object) -> bytes:
             return orjson.dumps(value, option=_ORJSON_OPTIONS)
         except orjson.JSONEncodeError as exc:
             raise UnencodableValue(str(exc)) from exc
+    import rfc8785  # noqa: PLC0415 - few processes ever meet such a value
+
     try:
         return rfc8785.dumps(cast("Any", value))
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as exc:

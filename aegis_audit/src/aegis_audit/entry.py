@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
 
@@ -136,8 +136,7 @@ class Entry:
         return kind if self.event_type == "security_event" and isinstance(kind, str) else None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """What an entry is to say, before its place in the chain is known.
 
     `event` is the canonical JSON of the event; `session_id` and `trace_id` are as in the line.

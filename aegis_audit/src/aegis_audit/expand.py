@@ -12,8 +12,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-import zstandard
-
 from aegis_audit.errors import DamagedSegment
 
 MAX_PIECE: Final = 65_535
@@ -58,6 +56,9 @@ class _Gzip:
 
 class _Zstd:
     def __init__(self) -> None:
+        import zstandard  # noqa: PLC0415 - a gateway that starts has nothing to expand
+
+        self._error = zstandard.ZstdError
         self._stream = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
         self._waiting = memoryview(b"")
 
@@ -77,7 +78,10 @@ class _Zstd:
         if data:  # given only after `needs_input`, when nothing waits
             self._waiting = memoryview(data)
         bite, self._waiting = self._waiting[:_ZSTD_BITE], self._waiting[_ZSTD_BITE:]
-        return self._stream.decompress(bite)
+        try:
+            return self._stream.decompress(bite)
+        except self._error as exc:
+            raise OSError(str(exc)) from exc
 
 
 def _xz() -> _Decoder:
@@ -90,7 +94,7 @@ _MAGIC: Final[tuple[tuple[bytes, str, Callable[[], _Decoder]], ...]] = (
     (b"BZh", "bzip2", bz2.BZ2Decompressor),
     (b"\x28\xb5\x2f\xfd", "zstd", _Zstd),
 )
-_ERRORS: Final = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, MemoryError)
+_ERRORS: Final = (zlib.error, lzma.LZMAError, OSError, EOFError, MemoryError)
 
 
 def expand(pieces: Iterator[bytes]) -> Iterator[bytes]:

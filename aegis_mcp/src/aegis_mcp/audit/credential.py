@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 _FORMS: Final = (
@@ -58,24 +58,32 @@ _NAMES: Final = (
 )
 # Every credential has one of these; most text has none of them, and one pass over one class of characters says so.
 _WORTH_A_LOOK: Final = re.compile(r"[\w.-]{12}|[=:@]|-----|(?i:bearer|basic|token|digest)")
-_ISSUED: Final = re.compile("|".join(f"(?:{form})" for form in _FORMS))
 _AUTHORIZATION: Final = re.compile(r"(?i)\b(bearer|basic|token|digest)([ \t]{1,4})([\w.~+/=-]{6,})")
 _IN_URL: Final = re.compile(r"(://[^\s/@:]{0,256}:)([^\s/@]{1,256})(@)")
-_ASSIGNED: Final = re.compile(
-    rf"(?i)((?:{_NAMES})[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?)(?!(?:bearer|basic|token|digest)\s)([^\s\"'&;,]{{3,}})"
-)
+
+
+# The two are long, and compiling them takes a good part of a start: the first text that is worth a look pays for it.
+@cache
+def _issued() -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{form})" for form in _FORMS))
+
+
+@cache
+def _assigned() -> re.Pattern[str]:
+    after = r"[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
+    return re.compile(rf"(?i)((?:{_NAMES}){after})(?!(?:bearer|basic|token|digest)\s)([^\s\"'&;,]{{3,}})")
 
 
 def replace(text: str, stand_in: Callable[[str], str]) -> str:
     """Return the text with every credential in it replaced by what `stand_in` makes of it."""
     if not _WORTH_A_LOOK.search(text):
         return text
-    text = _ISSUED.sub(lambda found: stand_in(found[0]), text)
+    text = _issued().sub(lambda found: stand_in(found[0]), text)
     if "://" in text:
         text = _IN_URL.sub(lambda found: found[1] + _once(found[2], stand_in) + found[3], text)
     text = _AUTHORIZATION.sub(lambda found: found[1] + found[2] + _once(found[3], stand_in), text)
     if "=" in text or ":" in text:
-        text = _ASSIGNED.sub(lambda found: found[1] + _once(found[2], stand_in), text)
+        text = _assigned().sub(lambda found: found[1] + _once(found[2], stand_in), text)
     return text
 
 
@@ -86,7 +94,7 @@ def may_be_in(encoded: bytes) -> bool:
         return True
     if _TELLTALE.search(encoded.lower().translate(None, _SEPARATORS)):
         return True
-    return bool(_LONG_WORD.search(encoded) and _ISSUED.search(encoded.decode("ascii")))
+    return bool(_LONG_WORD.search(encoded) and _issued().search(encoded.decode("ascii")))
 
 
 @lru_cache(maxsize=4096)

@@ -9,10 +9,9 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from aegis_audit import canonical
 from aegis_audit.canonical import Template
@@ -57,16 +56,14 @@ class Status(Enum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """Who asks, in the host's own words: its name and version, as they came."""
 
     name: str | None = None
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """One request as the log knows it: `trace_id` in 32 hex digits joins its entries."""
 
     request: Request
@@ -76,8 +73,7 @@ class Asked:
     tool_sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """How a request was answered: `raw` is the response frame as it went to the one who asked, empty if there was none.
 
     `redacted` is how many credentials were taken out of it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -107,6 +108,7 @@ def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
     journal = Journal(path, keeper.session_id, policy.audit.rotation, signing_keys(policy.audit))
     gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit), Limiter(limits.path_of(path)))
+    gc.freeze()  # what a start has made stays: no collection needs to look at it again
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(gateway.run(*wire))
 

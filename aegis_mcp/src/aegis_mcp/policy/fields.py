@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -83,9 +82,7 @@ class Fields:
             if name in names:
                 members[name] = value
             else:
-                close = difflib.get_close_matches(name, names, 1)
-                hint = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(names)}"
-                self.note(at, f"`{name[:60]}` is not known here; {hint}")
+                self.note(at, f"`{name[:60]}` is not known here; {_hint(name, names)}")
         return members
 
     def choice(self, where: Located | None, choices: type[E], otherwise: E) -> E:
@@ -150,3 +147,10 @@ class Fields:
     def is_one(self, where: Scalar) -> bool:
         """Tell whether this is the number 1 to everybody."""
         return where.text == "1" and where.value == 1
+
+
+def _hint(name: str, names: list[str]) -> str:
+    import difflib  # noqa: PLC0415 - only a mistake pays for it
+
+    close = difflib.get_close_matches(name, names, 1)
+    return f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(names)}"

@@ -11,7 +11,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -87,6 +86,8 @@ def content(path: Path, what: str, remedy: str) -> tuple[bytes, str]:
 
 def shipped() -> Policy:
     """Return the policy that comes with Aegis; the place to change it is the operator's own."""
+    from importlib.resources import files  # noqa: PLC0415 - only who has no policy pays for it
+
     text = files("aegis_mcp").joinpath("policy.yaml").read_bytes()
     return load(text, "the shipped policy", editable=str(settings.default_policy()))
 
