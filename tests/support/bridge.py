@@ -16,6 +16,7 @@ import json
 import socket
 import sys
 import uuid
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ Message = dict[str, Any]
 _LONGEST_LINE: Final = 16 * 1024 * 1024
 _WAIT_SECONDS: Final = 30.0
 _META: Final = "io.modelcontextprotocol/"
+_AHEAD: Final = 2
+_PING: Final[Message] = {"jsonrpc": "2.0", "id": "bridge", "method": "ping"}
 _DISCOVER: Final[Message] = {
     "jsonrpc": "2.0",
     "id": "bridge",
@@ -138,6 +141,7 @@ class Bridge:
         self._command = command
         self._sessions: dict[str, Server] = {}
         self._modern: Server | None = None
+        self._ahead: deque[asyncio.Task[Server]] = deque()
         self._starting = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -154,9 +158,28 @@ class Bridge:
             return self._delete(request.headers["mcp-session-id"])
         return _stream(server, server.unasked, None)
 
+    async def prepare(self) -> None:
+        """Start processes ahead and wait for them: a client gives a session seconds, and a busy machine takes them."""
+        self._ahead.extend(asyncio.create_task(self._start()) for _ in range(_AHEAD))
+        await asyncio.gather(*self._ahead)
+
+    async def _start(self) -> Server:
+        """Start a process for a session: what answers a ping has loaded everything."""
+        server = await Server.start(self._command)
+        server.leave(await _first(server, _PING))
+        return server
+
+    async def _take(self) -> Server:
+        self._ahead.append(asyncio.create_task(self._start()))
+        return await self._ahead.popleft()
+
     async def close(self) -> None:
         """End every process."""
-        servers = [*self._sessions.values(), *([self._modern] if self._modern else [])]
+        servers = [
+            *self._sessions.values(),
+            *([self._modern] if self._modern else []),
+            *[await one for one in self._ahead],
+        ]
         await asyncio.gather(*(server.close() for server in servers), *self._closing)
 
     def _delete(self, session: str) -> Response:
@@ -178,7 +201,7 @@ class Bridge:
             return await _relay(await self._modern_server(), message, line, is_modern=True)
         if message.get("method") == "initialize":
             session = uuid.uuid4().hex
-            self._sessions[session] = await Server.start(self._command)
+            self._sessions[session] = await self._take()
             return await _relay(self._sessions[session], message, line, session=session)
         session = request.headers.get("mcp-session-id")
         if session is None:
@@ -190,10 +213,15 @@ class Bridge:
         async with self._starting:
             if self._modern is None:
                 self._modern = await Server.start(self._command)
-                exchange = await self._modern.ask(_DISCOVER, json.dumps(_DISCOVER).encode())
-                await asyncio.wait_for(exchange.next(), _WAIT_SECONDS)
-                self._modern.leave(exchange)
+                self._modern.leave(await _first(self._modern, _DISCOVER))
         return self._modern
+
+
+async def _first(server: Server, request: Message) -> Exchange:
+    """Ask something of the bridge's own and wait for the answer."""
+    exchange = await server.ask(request, json.dumps(request).encode())
+    await asyncio.wait_for(exchange.next(), _WAIT_SECONDS)
+    return exchange
 
 
 def _is_modern(request: Request, message: Message) -> bool:
@@ -260,6 +288,8 @@ def main(command: Sequence[str]) -> None:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        await bridge.prepare()
+        print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)  # noqa: T201 - for who started the bridge
         yield
         await bridge.close()
 
@@ -267,7 +297,6 @@ def main(command: Sequence[str]) -> None:
         return await bridge(request)
 
     listener = socket.create_server(("127.0.0.1", 0))
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)  # noqa: T201 - for who started the bridge
     application = Starlette(routes=[Route("/mcp", endpoint, methods=["GET", "POST", "DELETE"])], lifespan=lifespan)
     config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listener])

@@ -170,6 +170,10 @@ async def _ask_what_is_declared(ctx: Context, _: Json) -> Json:
     return _needs("declared", **{name: requests[name] for name in requests.keys() & _capabilities(ctx).keys()})
 
 
+async def _reconnect(_: Context, __: Json) -> Json:
+    return _said("nothing on stdio breaks off")
+
+
 async def _greet(_: Context, arguments: Json) -> Json:
     return _said(f"Hello, {arguments.get('name')}!")
 
@@ -186,6 +190,7 @@ async def _ask_then_make_task(ctx: Context, _: Json) -> Json:
 
 
 _TOOLS: Final[dict[str, Tool]] = {
+    "test_reconnection": _reconnect,
     "greet": _greet,
     **dict.fromkeys(tasks.TOOLS, _make_task),
     "test_tool_with_task": _ask_then_make_task,
