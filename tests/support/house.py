@@ -73,7 +73,7 @@ LAYERS: Final = {
             "lane",
         ),
         ("policy/schema", "audit/journal", "upstream/offer", "pins/approval", "pins/quarantine"),
-        ("asking", "audit/recorder", "inputs", "limits", "offering", "results", "tasks"),
+        ("asking", "audit/recorder", "inputs", "limits", "offering", "passage", "results", "tasks"),
         ("inspection",),
         ("policy/explanation", "policy/loader", "policy/question", "policy/replay", "pins/report"),
         ("enforcement", "suggestion", "policy/cases"),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 from aegis_audit.entry import Draft
 from aegis_mcp import asking, identity
@@ -25,6 +25,7 @@ from aegis_mcp.inspection import Inspector
 from aegis_mcp.lane import Flight, Lane
 from aegis_mcp.limits import Limiter
 from aegis_mcp.offering import Offering
+from aegis_mcp.passage import Passage, carry_out, refusal, status_of, turn_back
 from aegis_mcp.pins.quarantine import Pins
 from aegis_mcp.policy.evaluation import decide
 from aegis_mcp.policy.model import Policy
@@ -33,24 +34,6 @@ from aegis_mcp.upstream.catalog import Catalog
 
 OpenPins = Callable[[Policy], Pins | None]
 """Opens the pins that a policy asks for; None where it trusts every definition."""
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """What is to happen with one frame, once its entries are in the log.
-
-    `forward` goes on to the peer, `answer` back to where the request came from. What `is_bound` must not go on if its
-    entries cannot be written; then `flight` is the request that is answered with an error. `is_weighty` marks a write
-    or a denial, whose entries have to be on the disk.
-    """
-
-    lane: Lane
-    drafts: tuple[Draft | None, ...] = ()
-    forward: bytes | None = None
-    answer: bytes | None = None
-    flight: Flight | None = None
-    is_bound: bool = False
-    is_weighty: bool = False
 
 
 class Enforcement:
@@ -100,11 +83,11 @@ class Enforcement:
         failure = await self._record(passages)
         for passage in passages:
             if failure and passage.is_bound and not self._may_go_unrecorded(passage):
-                _turn_back(passage, failure)
+                turn_back(passage, failure)
                 continue
             if failure:
                 self._unrecorded += sum(draft is not None for draft in passage.drafts)
-            _carry_out(passage)
+            carry_out(passage)
 
     async def _record(self, passages: list[Passage]) -> str | None:
         """Return why the entries could not be written, None once they are as durable as they must be."""
@@ -147,7 +130,7 @@ class Enforcement:
         answered = frames.answered_id(line)
         flight = None if answered is None else other.land(frames.key_of(answered))
         if flight:
-            told = _refusal(flight.frame, f"No answer that could be passed on: {malformed.reason}", frames.UNAVAILABLE)
+            told = refusal(flight.frame, f"No answer that could be passed on: {malformed.reason}", frames.UNAVAILABLE)
             return Passage(other, (violation, self._outcome(flight, Status.REFUSED, told)), answer=told)
         # What an upstream prints is answered only where it is certainly a request: it may be no message at all.
         is_asked = lane is self._from_host or malformed.request_id is not None
@@ -224,7 +207,7 @@ class Enforcement:
 
     def _refuse(self, question: Question, consent: Consent | None = None) -> Passage:
         decision = question.decision
-        answer = _refusal(question.frame, f"Denied by {decision.rule!r}: {decision.reason}", frames.DENIED)
+        answer = refusal(question.frame, f"Denied by {decision.rule!r}: {decision.reason}", frames.DENIED)
         draft = self._keeper.denial(question.asked, decision, consent)
         return Passage(question.lane, (draft,), answer=answer, is_weighty=True)
 
@@ -250,7 +233,7 @@ class Enforcement:
         if flight and lane is self._from_host:
             return self._judge_answer(frame, flight)
         if flight:
-            return Passage(lane, (self._outcome(flight, _status(frame), frame.raw),), answer=frame.raw)
+            return Passage(lane, (self._outcome(flight, status_of(frame), frame.raw),), answer=frame.raw)
         if lane is self._from_upstream and (answered := self._asking.answered(frame, lane)):
             return self._resume(*answered)
         if lane.was_cancelled(frame.key):
@@ -263,11 +246,13 @@ class Enforcement:
         if flight.frame.method == "tools/list":
             self._catalog.page(frame.message.get("result"), is_first="cursor" not in flight.frame.params)
         found = self._inspector.inspect(self._policy, frame, flight)
+        if found is None:
+            return Passage(self._from_host, (self._outcome(flight, status_of(frame), frame.raw),), answer=frame.raw)
         if found.refusal:
-            answer = _refusal(flight.frame, f"The answer was held back: {found.refusal}", frames.DENIED)
+            answer = refusal(flight.frame, f"The answer was held back: {found.refusal}", frames.DENIED)
             outcome = self._outcome(flight, Status.REFUSED, answer)
             return Passage(self._from_host, (*found.drafts, outcome), answer=answer, is_weighty=True)
-        outcome = self._outcome(flight, _status(frame), found.frame.raw, found.redacted)
+        outcome = self._outcome(flight, status_of(frame), found.frame.raw, found.redacted)
         drafts, is_bound = (*found.drafts, outcome, *found.intents), bool(found.intents)
         return Passage(
             self._from_host, drafts, answer=found.frame.raw, flight=flight, is_bound=is_bound, is_weighty=is_bound
@@ -281,6 +266,8 @@ class Enforcement:
         if frame.method == "notifications/tools/list_changed":
             self._catalog.changed()
         found = self._inspector.notified(self._policy, frame)
+        if found is None:
+            return Passage(lane, forward=frame.raw)
         drafts, is_bound = (*found.drafts, *found.intents), bool(found.intents)
         forward = None if found.refusal else frame.raw
         return Passage(lane, drafts, forward, is_bound=is_bound, is_weighty=bool(drafts))
@@ -349,7 +336,7 @@ class Enforcement:
         await self._pass([*passages, Passage(self._from_upstream, tuple(self._inspector.end()))])
 
     def _unanswered(self, flight: Flight, status: Status) -> Passage:
-        answer = _refusal(flight.frame, f"No answer: {self._gone}", frames.UNAVAILABLE)
+        answer = refusal(flight.frame, f"No answer: {self._gone}", frames.UNAVAILABLE)
         return Passage(self._from_host, (self._outcome(flight, status),), answer=answer)
 
     def _outcome(self, flight: Flight, status: Status, raw: bytes = b"", redacted: int = 0) -> Draft | None:
@@ -363,31 +350,3 @@ class Enforcement:
 
 def _impossible(reason: str) -> Decision:
     return Decision(Effect.DENY, "protocol", reason, Access.WRITE, AccessFrom.DEFAULT)
-
-
-def _turn_back(passage: Passage, why: str) -> None:
-    """Answer a request whose entry could not be written, unless it was answered or cancelled meanwhile."""
-    flight = passage.flight
-    if flight and (passage.forward is None or passage.lane.land(flight.frame.key)):
-        passage.lane.answer(_refusal(flight.frame, f"Not forwarded: {why}", frames.UNAVAILABLE))
-
-
-def _carry_out(passage: Passage) -> None:
-    if passage.forward is not None:
-        passage.lane.forward(passage.forward)
-    if passage.answer is not None:
-        passage.lane.answer(passage.answer)
-
-
-def _status(frame: Frame) -> Status:
-    if "error" in frame.message:
-        return Status.RPC_ERROR
-    result = frame.message["result"]
-    has_failed = isinstance(result, dict) and cast("dict[str, object]", result).get("isError") is True
-    return Status.TOOL_ERROR if has_failed else Status.OK
-
-
-def _refusal(frame: Frame, text: str, code: int) -> bytes:
-    if frame.method == "tools/call":
-        return frames.tool_error(frame.id, text, is_modern=identity.is_modern(frame))
-    return frames.error(frame.id, code, text)

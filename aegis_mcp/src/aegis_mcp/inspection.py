@@ -14,7 +14,7 @@ from typing import Any, cast
 from aegis_audit.entry import Draft
 from aegis_mcp import identity, inputs, results
 from aegis_mcp.audit.record import Answer, Asked, Client, Recordkeeper, Status
-from aegis_mcp.decision import Decision, Effect, Request
+from aegis_mcp.decision import Decision, Effect, Request, Secrets
 from aegis_mcp.frame import Frame
 from aegis_mcp.inputs import InputRequest, OpenInputs
 from aegis_mcp.lane import Flight
@@ -59,18 +59,21 @@ class Inspector:
         self._open = OpenInputs()
         self.tasks = Tasks()
 
-    def inspect(self, policy: Policy, frame: Frame, flight: Flight) -> Inspected:
-        """Look into the answer to a request of the host."""
+    def inspect(self, policy: Policy, frame: Frame, flight: Flight) -> Inspected | None:
+        """Look into the answer to a request of the host; None if it passes as it came, like most."""
         result, failure = frame.message.get("result"), frame.message.get("error")
         wanted = inputs.requested(result, failure)
+        secrets = flight.secrets or policy.results.secrets
+        is_bounded = policy.results.max_bytes is not None or secrets is not Secrets.PASS
+        self.tasks.notice(flight, result)
+        if not wanted and not is_bounded and flight.frame.method not in INSPECTED:
+            return None
         if len(wanted) > inputs.MAX_INPUTS:
             return self._flooded(frame)
         judged = self._judge(policy, wanted, flight.frame, flight.asked) if wanted else []
         if refusal := _refusal(judged):
             return Inspected(frame, refusal, self._denials(judged))
         frame, changes = self._restrict(policy, frame, flight.frame)
-        self.tasks.notice(flight, result)
-        secrets = flight.secrets or policy.results.secrets
         found = results.inspect(frame, policy.results, secrets) if flight.asked else None
         if flight.asked and found and found.refusal:
             return Inspected(
@@ -81,15 +84,17 @@ class Inspector:
             return Inspected(replace(frame, raw=found.raw), "", changes, intents, found.redacted)
         return Inspected(frame, "", changes, intents)
 
-    def notified(self, policy: Policy, frame: Frame) -> Inspected:
-        """Look into a notification: that of a task may hold requests to the host too."""
+    def notified(self, policy: Policy, frame: Frame) -> Inspected | None:
+        """Look into a notification: that of a task may hold requests to the host too. None if there are none."""
         wanted = inputs.requested(frame.params, None)
+        if not wanted:
+            return None
         if len(wanted) > inputs.MAX_INPUTS:
             return self._flooded(frame)
-        judged = self._judge(policy, wanted, frame, None) if wanted else []
+        judged = self._judge(policy, wanted, frame, None)
         if refusal := _refusal(judged):
             return Inspected(frame, refusal, self._denials(judged))
-        return Inspected(frame, intents=self._hold(judged, frame, None) if judged else ())
+        return Inspected(frame, intents=self._hold(judged, frame, None))
 
     def responded(self, frame: Frame) -> list[Draft]:
         """Return the outcomes of what a request of the host responds to, once it may go on."""

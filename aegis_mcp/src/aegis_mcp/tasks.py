@@ -36,7 +36,9 @@ class Tasks:
 
     def notice(self, flight: Flight, result: object) -> None:
         """Remember the call of a task, if this result says that one was made."""
-        task_id = _task_id(result)
+        if flight.frame.method != "tools/call" or not isinstance(result, dict):
+            return
+        task_id = _task_id(cast("dict[str, Any]", result))
         if task_id is None or flight.asked is None or len(flight.frame.raw) > MAX_CALL:
             return
         self._calls[task_id] = _Call(flight.asked.request, flight.secrets)
@@ -58,9 +60,8 @@ class Tasks:
         return self._calls.get(task_id) if isinstance(task_id, str) else None
 
 
-def _task_id(result: object) -> str | None:
+def _task_id(result: dict[str, Any]) -> str | None:
     """Return the task that a result has made: in a member of its own (2025-11-25), or as the result itself."""
-    members = cast("dict[str, Any]", result) if isinstance(result, dict) else {}
-    made: object = members.get("task", members if members.get("resultType") == "task" else None)
+    made: object = result.get("task", result if result.get("resultType") == "task" else None)
     task_id = cast("dict[str, Any]", made).get("taskId") if isinstance(made, dict) else None
     return task_id if isinstance(task_id, str) else None
