@@ -7,6 +7,7 @@
     │   └── AbsentSegment     there is nothing of that name
     │       └── EmptyDirectory    there is a directory, and no segment in it
     ├── DamagedSegment        wrong: compressed bytes that do not expand to their end (a finding for the verifier)
+    ├── UnusableAnchor        could not tell: a checkpoint that was kept outside of a log cannot be read
     ├── UnusableState         could not tell: what an earlier verification has left cannot be read or written
     ├── UnusableQuery         wrong: a filter that cannot be understood
     ├── Unprovable            could not tell: what a proof needs, entries, checkpoints or keys, is not there
@@ -77,6 +78,15 @@ class DamagedSegment(AuditError):
         self.found = found
         self.is_cut_off = is_cut_off
         super().__init__(f"expected {expected}, found {found}")
+
+
+class UnusableAnchor(AuditError):
+    """A checkpoint that was kept outside of a log cannot be used; `path` says which, `reason` why."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"checkpoint {str(path)!r}: {reason}")
 
 
 class UnusableState(AuditError):

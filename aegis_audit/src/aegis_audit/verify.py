@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from aegis_audit.account import Examined, report_of, state_of
+from aegis_audit.anchor import Anchor
 from aegis_audit.archive import find_segments
+from aegis_audit.checks.anchors import hold
 from aegis_audit.checks.ends import check_end, compare_end, known_from
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.join import Log, check_joints, split_by_log
@@ -37,12 +39,13 @@ from aegis_audit.verdict import Verdict
 class Knowledge:
     """What is known of the logs from outside of them.
 
-    `heads` are entries that they hold for certain; `earlier` is what was verified before, and is not to be read again;
-    `sidecars` were read before the logs; `trust` says whose signatures count; `booted` is when the machine was started,
-    in nanoseconds since the epoch, None if that cannot be told.
+    `heads` are entries that they hold for certain, `anchors` checkpoints that they had; `earlier` is what was verified
+    before, and is not to be read again; `sidecars` were read before the logs; `trust` says whose signatures count;
+    `booted` is when the machine was started, in nanoseconds since the epoch, None if that cannot be told.
     """
 
     heads: tuple[Known, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
     earlier: State | None = None
     sidecars: tuple[Sidecar, ...] = ()
     trust: Trust = field(default_factory=Trust)
@@ -114,11 +117,15 @@ def examine(
     ledgers.settle()
     _recognize(scans, knowledge.verified)
     logs = split_by_log([one.runs for one in scans])
-    coverages = {log.origin: cover(log, ledgers.all, knowledge.trust) for log in logs}
+    ends_by_log = {log.origin: log.last.last_seq + 1 for log in logs}
+    anchorings = [hold(anchor, ledgers.all, ends_by_log) for anchor in knowledge.anchors]
+    coverages = {log.origin: cover(log, ledgers.all, knowledge.trust, anchorings) for log in logs}
     ends = [compare_end(sidecar, logs) for sidecar in knowledge.sidecars]
     found.add_all(_between(scans, logs, knowledge.verified))
     found.add_all(_demanded(logs, knowledge.verified, demands))
     found.add_all(_nothing(scans, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
+    for anchoring in anchorings:
+        found.add_all(anchoring.findings)
     found.add_all(check_keys(ledgers.all, knowledge.trust))
     for log in logs:
         found.add_all(check_level(log, coverages[log.origin], demands))
@@ -132,7 +139,7 @@ def examine(
 
 def _ledgers(found: Findings, knowledge: Knowledge) -> Ledgers:
     """Return the ledgers that an earlier verification has left, for what goes on from there."""
-    ledgers = Ledgers(found, knowledge.trust)
+    ledgers = Ledgers(found, knowledge.trust, (anchor.checkpoint.size for anchor in knowledge.anchors))
     for log in knowledge.verified:
         ledger = restore(log.origin, log.head, log.signed) if log.signed else None
         if ledger:

@@ -95,10 +95,14 @@ class Ledger:
         return self.tree.size
 
     @property
+    def first(self) -> int:
+        """Return the number of the first entry that is known to be below this tree."""
+        return 0 if self.is_verified_before else self.start
+
+    @property
     def covered(self) -> range:
-        """Return the entries that the last verified checkpoint covers, as far as it is known to be of these."""
-        start = 0 if self.is_verified_before else self.start
-        return range(start, self.sealed.checkpoint.size if self.sealed else start)
+        """Return the entries that the last verified checkpoint covers."""
+        return range(self.first, self.sealed.checkpoint.size if self.sealed else self.first)
 
 
 class Ledgers:
@@ -130,6 +134,8 @@ class Ledgers:
         """Keep a ledger, if there is room for one more."""
         if len(self.all) < MAX_LEDGERS:
             self.all.append(ledger)
+            if ledger.size in self._sizes:
+                ledger.roots[ledger.size] = ledger.tree.root()
 
     def settle(self) -> None:
         """Judge what was put off, now that all is read."""
@@ -140,8 +146,6 @@ class Ledgers:
     # Growing.
 
     def _grow(self, ledger: Ledger, hashes: Sequence[str]) -> None:
-        if not ledger.size and 0 in self._sizes:
-            ledger.roots[0] = EMPTY.root()
         rest, done = hashes, ledger.size
         for size in self._sizes:
             if done < size <= done + len(rest):

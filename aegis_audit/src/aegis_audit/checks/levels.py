@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from aegis_audit.checks.anchors import Anchoring
 from aegis_audit.checks.join import Log
 from aegis_audit.checks.ledger import Ledger
 from aegis_audit.demand import Demands
@@ -39,10 +40,12 @@ class Coverage:
         return log.count_without(covered)
 
 
-def cover(log: Log, ledgers: Sequence[Ledger], trust: Trust) -> Coverage:
-    """Say what the verified checkpoints of a log cover, by the keys that count."""
+def cover(log: Log, ledgers: Sequence[Ledger], trust: Trust, anchorings: Sequence[Anchoring] = ()) -> Coverage:
+    """Say what the verified checkpoints of a log cover, by the keys that count, and what its anchors do."""
     pins, ours = trust.pins_of(log.origin), [one for one in ledgers if one.origin == log.origin]
     ranges: dict[Level, list[range]] = {Level.A1: [], Level.A2: []}
+    anchored = [one.covered for one in anchorings if one.anchor.checkpoint.origin == log.origin]
+    ranges[Level.A3] = anchored
     used: list[Pin] = []
     for ledger in ours:
         by_log, by_epoch = _vouching(ledger, pins)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from aegis_audit import render
+from aegis_audit.anchor import load_anchor
 from aegis_audit.archive import find_segments
 from aegis_audit.demand import Demands
 from aegis_audit.errors import UnusableKey, UnusableQuery
@@ -54,6 +55,14 @@ def _pins(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) ->
 @click.option("--allow-empty", is_flag=True, help="Accept files and directories that are there and hold no entry.")
 @click.option("--require", "level", callback=_level, metavar="LEVEL", help="Demand a level of assurance, a0 to a4.")
 @click.option("--key", "pins", callback=_pins, multiple=True, metavar="KEY|FILE", help="A public key that counts.")
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A checkpoint that was kept elsewhere: the log must go on from it.",
+)
 @click.option("--max-uncovered", type=click.IntRange(0), metavar="N", help="Demand that the level covers all but N.")
 @click.option("--min-records", type=click.IntRange(0), default=0, metavar="N", help="Demand so many entries.")
 @click.option(
@@ -72,16 +81,7 @@ def _pins(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) ->
 @click.option("--no-sidecar", is_flag=True, help="Leave out the sidecar beside the log: what is judged is an archive.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit status is the verdict.")
-def verify(
-    paths: tuple[str, ...],
-    *,
-    pins: tuple[Pin, ...],
-    state: Path | None,
-    no_sidecar: bool,
-    form: str,
-    quiet: bool,
-    **demands: Any,
-) -> int:
+def verify(paths: tuple[str, ...], *, state: Path | None, form: str, quiet: bool, **options: Any) -> int:
     """Judge whether a log is whole and unchanged.
 
     Takes files, directories, globs or '-', plain or compressed (.gz, .xz, .bz2, .zst), in any order: segments are
@@ -90,16 +90,12 @@ def verify(
 
     Example: aegis-audit verify --from-genesis ~/.local/state/aegis-mcp/
     """
-    # Before anything else: what a sidecar knows now is in the log when that is read.
-    sidecars = () if no_sidecar else find_sidecars(paths)
+    outside = {name: options.pop(name) for name in ("anchors", "no_sidecar", "pins")}
+    knowledge = _know(paths, state, **outside)
     now = parse_age("0s", datetime.now(UTC))
-    directory = default_directory()
-    trust = Trust(pins, lambda origin: find_roots(origin, directory), f"kept on this host in {directory}")
-    earlier = load(state) if state else None
-    knowledge = Knowledge(earlier=earlier, sidecars=tuple(sidecars), trust=trust, booted=booted_at())
     size = sum(segment.size for segment in find_segments(paths))
     with render.progress(size, "verifying") as advance:
-        report, reached = examine(paths, Demands(**demands), knowledge, now=now, progress=advance)
+        report, reached = examine(paths, Demands(**options), knowledge, now=now, progress=advance)
     if state and reached:
         store(state, reached)
     if quiet:
@@ -109,3 +105,17 @@ def verify(
     else:
         render.verification(report)
     return report.verdict.exit_code
+
+
+def _know(
+    paths: tuple[str, ...], state: Path | None, *, anchors: tuple[Path, ...], no_sidecar: bool, pins: tuple[Pin, ...]
+) -> Knowledge:
+    """Gather what is known of the log from outside of it, before the log is read: it holds that then, and more."""
+    directory = default_directory()
+    return Knowledge(
+        anchors=tuple(map(load_anchor, anchors)),
+        earlier=load(state) if state else None,
+        sidecars=() if no_sidecar else tuple(find_sidecars(paths)),
+        trust=Trust(pins, lambda origin: find_roots(origin, directory), f"kept on this host in {directory}"),
+        booted=booted_at(),
+    )

@@ -1,0 +1,82 @@
+"""A checkpoint that was kept outside of the log: the log must go on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from support.auditor import Outcome, audit
+from support.logs import small_log, write
+from support.signed import SignedBuilder, epoch_key, note_in, signed_log
+
+
+def judged(log: Path, lines: Sequence[bytes], anchor: str, *options: str) -> Outcome:
+    (log.parent / "anchor").write_text(anchor, encoding="utf-8")
+    write(log, lines)
+    return audit("verify", "--format", "json", "--anchor", log.parent / "anchor", *options, log)
+
+
+def ids(outcome: Outcome) -> tuple[int, list[str]]:
+    return outcome.status, [one["id"] for one in outcome.json["findings"] if one["verdict"] != "note"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "audit.log"
+
+
+def test_every_checkpoint_of_a_log_anchors_it_up_to_there(path: Path) -> None:
+    lines = signed_log(2, 2).lines
+    checkpoints = [at for at, line in enumerate(lines) if b'"event_type":"checkpoint"' in line]
+    for at in checkpoints:
+        outcome = judged(path, lines, note_in(lines[at]), "--require", "a3")
+        assert ids(outcome) == (0, [])
+        assert (outcome.json["assurance"], outcome.json["logs"][0]["uncovered"]) == ("A3", len(lines) - at)
+
+
+def test_a_log_that_ends_before_its_anchor_was_rolled_back_and_one_that_is_empty_is_incomplete(path: Path) -> None:
+    lines = signed_log(2).lines
+    anchor = note_in(lines[-1])
+    assert ids(judged(path, lines[:-2], anchor)) == (1, ["AEG009"])
+    assert ids(judged(path, lines[:-1], anchor)) == (0, [])
+    assert ids(judged(path, [], anchor)) == (4, ["AEG205", "AEG301"])
+
+
+def test_another_history_and_another_log_contradict_the_anchor(path: Path) -> None:
+    anchor = note_in(signed_log(2).lines[-1])
+    other = SignedBuilder(session_id="ab" * 16)
+    other.open_log()
+    for number in range(4):
+        other.call(number)
+        other.checkpoint()
+    assert ids(judged(path, other.lines, anchor)) == (1, ["AEG011"])
+    assert ids(judged(path, small_log(5, origin="other.example/aegis"), anchor)) == (1, ["AEG010"])
+
+
+def test_an_anchor_has_to_be_signed_by_whoever_was_in_office(path: Path) -> None:
+    log = signed_log(1, 1)
+    forged = signed_log(1, 1)
+    forged.checkpoint(forged.log_key, epoch_key(0))
+    log.call(5)
+    forged_note = note_in(forged.lines[-1])
+    assert ids(judged(path, log.lines, forged_note)) == (1, ["AEG013"])
+
+
+def test_an_anchor_from_before_the_first_segment_that_is_kept_cannot_be_compared(path: Path) -> None:
+    log = signed_log(2)
+    anchor = note_in(log.lines[-1])
+    log.rotate()
+    log.rotate()
+    log.call(3)
+    log.checkpoint()
+    assert ids(judged(path, log.lines, anchor)) == (4, ["AEG205"])
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "a\n1\n", "\x00"])
+def test_what_is_no_checkpoint_is_refused(path: Path, content: str) -> None:
+    outcome = judged(path, small_log(), content)
+    assert (outcome.status, outcome.stdout) == (6, "")
+    assert outcome.stderr.startswith("aegis-audit: checkpoint ")
+    assert audit("verify", "--anchor", path.with_name("absent"), path).status == 6
