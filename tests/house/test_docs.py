@@ -20,7 +20,7 @@ from aegis_audit.verdict import Verdict
 from aegis_mcp.audit.record import EventKind, Status
 from aegis_mcp.cli import cli as gateway_cli
 from aegis_mcp.decision import Access, Effect
-from aegis_mcp.settings import ArgumentMode, Durability, OnFailure, Signatures
+from aegis_mcp.settings import AnchorKind, ArgumentMode, Durability, OnFailure, OnLag, Signatures
 from support.house import ROOT, SOURCES, modules
 
 DOCS: Final = ROOT / "docs"
@@ -127,7 +127,9 @@ def test_every_key_of_the_policy_is_documented(known_keys: list[list[str]], numb
     assert [key for key in known_keys[number] if f"`{key}`" not in section] == []
 
 
-@pytest.mark.parametrize("value", [*Effect, *Access, *ArgumentMode, *OnFailure, *Durability, *Signatures])
+@pytest.mark.parametrize(
+    "value", [*Effect, *Access, *ArgumentMode, *OnFailure, *Durability, *Signatures, *AnchorKind, *OnLag]
+)
 def test_every_word_that_a_policy_may_choose_is_documented(value: Enum) -> None:
     assert f"`{value.value}`" in _read("reference/policy.md")
 

@@ -39,12 +39,22 @@ LAYERS: Final = {
     ),
     "aegis_mcp": (
         ("errors", "decision", "lock", "method", "settings", "stdio", "swap", "throttle", "upstream/link"),
-        ("frame", "recorded", "policy/model", "audit/clock", "audit/credential", "audit/storage", "audit/survey"),
+        (
+            "frame",
+            "recorded",
+            "policy/model",
+            "audit/anchor",
+            "audit/clock",
+            "audit/credential",
+            "audit/storage",
+            "audit/survey",
+        ),
         (
             "wire",
             "policy/coverage",
             "policy/located",
             "policy/matching",
+            "audit/anchoring",
             "audit/redaction",
             "audit/retention",
             "audit/record",

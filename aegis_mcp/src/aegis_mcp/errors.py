@@ -4,6 +4,7 @@
     ├── ConfigError           wrong: what the operator gave; shown as it is, exit 2
     │   └── PolicyError       wrong: a policy file, with every mistake and its place
     ├── MalformedFrame        wrong: bytes that are not one JSON-RPC message
+    ├── AnchorUnavailable     could not tell: a checkpoint could not be published outside the host
     ├── AuditUnavailable      could not tell: the log could not take entries in time
     ├── UpstreamUnavailable   could not tell: the upstream could not be started or is gone
     │   ├── UpstreamRefused       the upstream has answered what the gateway itself has asked with an error
@@ -55,6 +56,10 @@ class MalformedFrame(GatewayError):
         self.reason = reason
         self.request_id = request_id
         super().__init__(reason)
+
+
+class AnchorUnavailable(GatewayError):
+    """A checkpoint could not be published outside the host."""
 
 
 class AuditUnavailable(GatewayError):

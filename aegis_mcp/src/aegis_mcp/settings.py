@@ -40,6 +40,43 @@ class Durability(Enum):
     FLUSH = "flush"
 
 
+class AnchorKind(Enum):
+    """Where a checkpoint is published outside the host, and what its target is."""
+
+    FILE = "file"
+    COMMAND = "command"
+    SYSLOG = "syslog"
+    GIT = "git"
+
+
+class OnLag(Enum):
+    """What happens when an anchor has not taken a checkpoint for too long: `anchor_lagging` is recorded either way."""
+
+    RECORD = "record"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """One place outside the host: a path, or a command with its arguments."""
+
+    kind: AnchorKind
+    target: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return what names it: of a command only the program, because arguments may hold secrets."""
+        return f"{self.kind.value} {self.target[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """The places outside the host; `max_lag` is how many seconds one of them may be behind."""
+
+    places: tuple[Anchor, ...] = ()
+    max_lag: float = 600.0
+    on_lag: OnLag = OnLag.RECORD
+
+
 class Signatures(Enum):
     """Whether the log is signed, and whether it goes on where it cannot be."""
 
@@ -71,6 +108,7 @@ class AuditSettings:
     deadline: float = 2.0
     rotation: Rotation = Rotation()
     signatures: Signatures = Signatures.REQUIRED
+    anchors: Anchors = Anchors()
 
 
 def default_audit_log() -> Path:

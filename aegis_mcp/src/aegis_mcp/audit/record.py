@@ -32,6 +32,7 @@ class EventKind(Enum):
     SEGMENT_OPENED = "segment_opened"
     SEGMENTS_DROPPED = "segments_dropped"
     RECOVERED = "recovered"
+    ANCHOR_LAGGING = "anchor_lagging"
     SIGNING_SUSPENDED = "signing_suspended"
     BREAK_ACKNOWLEDGED = "break_acknowledged"
     ENTRIES_LOST = "entries_lost"

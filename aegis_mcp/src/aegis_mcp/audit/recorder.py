@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aegis_audit.entry import Draft
+from aegis_mcp.audit.anchoring import Anchoring
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.storage import LogLocked
 from aegis_mcp.errors import AuditUnavailable
@@ -44,9 +45,10 @@ class _Batch:
 class Recorder:
     """Commits entries to one journal, in the order in which the commits were asked for."""
 
-    def __init__(self, journal: Journal, settings: AuditSettings) -> None:
+    def __init__(self, journal: Journal, settings: AuditSettings, anchoring: Anchoring | None = None) -> None:
         self._journal = journal
         self._settings = settings
+        self._anchoring = anchoring
         self._waiting: queue.SimpleQueue[_Batch] = queue.SimpleQueue()
         self._unfinished = 0
         self._thread: threading.Thread | None = None
@@ -60,6 +62,16 @@ class Recorder:
         Raises:
             AuditUnavailable: they are not, or not within the deadline.
         """
+        refusal: str | None = None
+        if self._anchoring:
+            lags, refusal = self._anchoring.take_lags()
+            drafts = lags if refusal else [*lags, *drafts]
+        if drafts:
+            await self._append(drafts, is_write=is_write)
+        if refusal:
+            raise AuditUnavailable(refusal)
+
+    async def _append(self, drafts: Sequence[Draft], *, is_write: bool) -> None:
         durability = self._settings.durability
         is_synced = durability is Durability.SYNC or (durability is Durability.SYNC_WRITES and is_write)
         if not is_synced and not self._unfinished:

@@ -1,7 +1,7 @@
 """Checkpoints of a log while it is written: when one is due, and who signs it (decision 6).
 
-Between two signatures the keys are on the disk and nowhere else: another process on the same log may have handed over.
-A key that is missing or refused is never made anew; the policy says whether the log goes on without.
+Between two signatures the key of the epoch is on the disk and nowhere else: another process may have handed over. A key
+that is missing or refused is never made anew; the policy says whether the log goes on without.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ LONGEST_EPOCH: Final = 16_384
 class Keys:
     """Whether the log may go on without its private keys, and where they are: None for the usual place.
 
-    `warn` tells a person.
+    `warn` tells a person; `publish` gets each checkpoint that is on the disk, and must not wait.
     """
 
     mode: Signatures
     warn: Callable[[str], None]
     directory: Path | None = None
+    publish: Callable[[bytes], None] = lambda _: None
 
 
 _NO_TREE: Final = UnusableKey(
@@ -60,6 +61,7 @@ class Signing:
         self._keys = keys
         self._refusal: str | None = None
         self._retry_at = 0.0
+        self._ring: KeyRing | None = None
 
     def origin(self) -> str | None:
         """Return the name that a new log must have, None if any will do.
@@ -131,13 +133,21 @@ class Signing:
         try:
             if mark.tree is None:
                 raise _NO_TREE
-            ring = _open(mark.origin, self._keys.directory)
+            ring = self._open(mark, self._keys.directory, is_hurried=epoch == LONGEST_EPOCH)
             is_over = ring.is_handing_over or mark.head.seq + 1 - mark.epoch_start >= epoch
             mark = self._hand_over(ring, mark) if is_over else self._sign(ring, mark, is_synced=is_synced)
         except UnusableKey as exc:
-            return self._suspend(mark, exc)
+            self._ring = None
+            # A handover may have got as far as its announcement.
+            return self._suspend(self._writer.storage.mark() or mark, exc)
         self._refusal = None
         return mark
+
+    def _open(self, mark: Mark, directory: Path | None, *, is_hurried: bool) -> KeyRing:
+        """Return the keys; the log's own is read again only where nobody waits, which takes half of the time."""
+        if self._ring is None or not is_hurried or self._ring.origin != mark.origin:
+            self._ring = _open(mark.origin, directory)
+        return self._ring
 
     def _sign(self, ring: KeyRing, mark: Mark, *, is_synced: bool) -> Mark:
         return self._append(mark, str(ring.sign(_checkpoint(mark))), is_synced=is_synced)
@@ -158,6 +168,8 @@ class Signing:
         if is_synced:
             # What a crash of the machine could take back is not shown to anybody.
             self._writer.storage.publish(note.encode("utf-8"))
+            if self._keys:
+                self._keys.publish(note.encode("utf-8"))
         return mark
 
     def _suspend(self, mark: Mark, error: UnusableKey) -> Mark:

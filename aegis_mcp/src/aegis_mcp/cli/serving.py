@@ -14,8 +14,9 @@ from typing import Final
 
 from aegis_mcp import limits, settings
 from aegis_mcp.audit import redaction
+from aegis_mcp.audit.anchoring import Anchoring
 from aegis_mcp.audit.journal import Journal
-from aegis_mcp.audit.record import Recordkeeper
+from aegis_mcp.audit.record import EventKind, Recordkeeper
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.cli.signing import signing_keys
 from aegis_mcp.errors import ConfigError
@@ -29,6 +30,9 @@ from aegis_mcp.upstream.guardian import Guardian
 from aegis_mcp.upstream.process import UpstreamProcess
 
 Wire = tuple[int, int]
+
+_ANCHOR_SECONDS = 1.0
+"""How long an end waits for the last checkpoint to leave the host; the next start would send it, too."""
 
 _EMBEDDED: Final = ("-m", "aegis_mcp", "workspace")
 """What is part of this package, and changes with it: there is nothing to pin."""
@@ -106,11 +110,13 @@ def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -
     redact = partial(redaction.encode, mode=policy.audit.arguments, key=key)
     keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
-    journal = Journal(path, keeper.session_id, policy.audit.rotation, signing_keys(policy.audit))
-    gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit), Limiter(limits.path_of(path)))
+    anchoring = Anchoring(policy.audit.anchors, partial(keeper.security, EventKind.ANCHOR_LAGGING))
+    journal = Journal(path, keeper.session_id, policy.audit.rotation, signing_keys(policy.audit, anchoring.offer))
+    gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit, anchoring), Limiter(limits.path_of(path)))
     gc.freeze()  # what a start has made stays: no collection needs to look at it again
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(gateway.run(*wire))
+    anchoring.close(_ANCHOR_SECONDS)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from aegis_mcp.audit.signing import Keys
 from aegis_mcp.settings import AuditSettings, Signatures
 
 
-def signing_keys(audit: AuditSettings) -> Keys | None:
+def signing_keys(audit: AuditSettings, publish: Callable[[bytes], None]) -> Keys | None:
     """Return what the log is signed with, None if the policy wants no signatures."""
     if audit.signatures is Signatures.OFF:
         return None
-    return Keys(audit.signatures, _warn)
+    return Keys(audit.signatures, _warn, publish=publish)
 
 
 def _warn(message: str) -> None:

@@ -6,6 +6,7 @@ A reader of a section returns its best guess where something is wrong, so that t
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -25,7 +26,18 @@ from aegis_mcp.policy.model import (
     Rule,
     Upstream,
 )
-from aegis_mcp.settings import ArgumentMode, AuditSettings, Durability, OnFailure, Rotation, Signatures
+from aegis_mcp.settings import (
+    Anchor,
+    AnchorKind,
+    Anchors,
+    ArgumentMode,
+    AuditSettings,
+    Durability,
+    OnFailure,
+    OnLag,
+    Rotation,
+    Signatures,
+)
 
 MAX_RULES: Final = 2_000
 """Rules of one file; comparing each with those before it is quick for so many, however they are written."""
@@ -81,7 +93,8 @@ class _Schema(Conditions, Endpoints):
 
     def _audit(self, where: Located | None) -> AuditSettings:
         given = self.members(
-            where, ("arguments", "on_failure", "durability", "deadline", "rotate", "retention", "signatures")
+            where,
+            ("arguments", "on_failure", "durability", "deadline", "rotate", "retention", "signatures", "anchors"),
         )
         standard = AuditSettings()
         return AuditSettings(
@@ -91,7 +104,29 @@ class _Schema(Conditions, Endpoints):
             self.seconds(given.get("deadline"), standard.deadline),
             self._rotation(given.get("rotate"), given.get("retention")),
             self.choice(given.get("signatures"), Signatures, standard.signatures),
+            self._anchors(given.get("anchors")),
         )
+
+    def _anchors(self, where: Located | None) -> Anchors:
+        given = self.members(where, ("places", "max_lag", "on_lag"))
+        standard = Anchors()
+        return Anchors(
+            tuple(anchor for item in self.items(given.get("places")) if (anchor := self._anchor(item))),
+            self.seconds(given.get("max_lag"), standard.max_lag, 86_400),
+            self.choice(given.get("on_lag"), OnLag, standard.on_lag),
+        )
+
+    def _anchor(self, where: Located) -> Anchor | None:
+        given = self.members(where, [kind.value for kind in AnchorKind])
+        if len(given) != 1:
+            self.note(where, f"an anchor is one of {', '.join(kind.value for kind in AnchorKind)}")
+            return None
+        ((name, value),) = given.items()
+        kind = AnchorKind(name)
+        target = (self._command(value) or ()) if kind is AnchorKind.COMMAND else (self.text(value),)
+        if target and kind is not AnchorKind.COMMAND and not Path(target[0]).is_absolute():
+            self.note(value, f"{target[0][:200]!r} must be an absolute path: a host starts us anywhere")
+        return Anchor(kind, target) if target else None
 
     def _rotation(self, rotate: Located | None, retention: Located | None) -> Rotation:
         full = self.members(rotate, ("max_bytes",))

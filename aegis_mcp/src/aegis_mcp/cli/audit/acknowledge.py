@@ -64,19 +64,19 @@ def acknowledge(
     if max(len(note), len(person)) > MAX_TEXT:
         raise click.UsageError(f"a note and a name have at most {MAX_TEXT} characters")
     with refusing(form, audit_log):
-        path, journal, keeper = open_log(policy, audit_log)
-        last = journal.head(patience=PATIENCE).seq
+        log = open_log(policy, audit_log)
+        last = log.journal.head(patience=PATIENCE).seq
         if later := [one for one in missing if one[1] > last]:
             # What is to come cannot have been looked at.
             raise ConfigError(f"entry {later[0][1]} is not there yet; the log ends with entry {last}")
         details = {"by": person, "missing": [list(one) for one in missing], "note": note}
-        draft = keeper.security(EventKind.BREAK_ACKNOWLEDGED, details)
-        head = journal.append([draft], is_synced=True, patience=PATIENCE)
-        journal.close()
+        draft = log.keeper.security(EventKind.BREAK_ACKNOWLEDGED, details)
+        head = log.journal.append([draft], is_synced=True, patience=PATIENCE)
+        log.close()
     if form == "json":
-        print_json({"log": str(path), "seq": head.seq, "missing": details["missing"]}, 0)
+        print_json({"log": str(log.path), "seq": head.seq, "missing": details["missing"]}, 0)
     else:
-        print_line(f"acknowledged in entry {head.seq} of {path}")
+        print_line(f"acknowledged in entry {head.seq} of {log.path}")
 
 
 def _account() -> str:

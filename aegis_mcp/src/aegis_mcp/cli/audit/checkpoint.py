@@ -24,11 +24,11 @@ def checkpoint(policy: Path | None, audit_log: Path | None, form: str) -> None:
     Example: aegis-mcp audit checkpoint --audit-log ~/aegis/audit.log
     """
     with refusing(form, audit_log):
-        path, journal, _ = open_log(policy, audit_log, is_signed=True)
-        mark = journal.checkpoint(patience=PATIENCE)
-        journal.close()
+        log = open_log(policy, audit_log, is_signed=True)
+        mark = log.journal.checkpoint(patience=PATIENCE)
+        log.close()
     # The checkpoint itself is the last entry.
     if form == "json":
-        print_json({"log": str(path), "origin": mark.origin, "size": mark.head.seq}, 0)
+        print_json({"log": str(log.path), "origin": mark.origin, "size": mark.head.seq}, 0)
     else:
         print_line(f"{mark.head.seq} entries of {mark.origin} are signed")

@@ -24,12 +24,12 @@ def rotate(policy: Path | None, audit_log: Path | None, form: str) -> None:
     Example: aegis-mcp audit rotate --audit-log ~/aegis/audit.log
     """
     with refusing(form, audit_log):
-        path, journal, _ = open_log(policy, audit_log)
-        segment = journal.rotate("demand", patience=PATIENCE)
-        journal.close()
+        log = open_log(policy, audit_log)
+        segment = log.journal.rotate("demand", patience=PATIENCE)
+        log.close()
     if form == "json":
-        print_json({"log": str(path), "rotated": str(segment) if segment else None}, 0)
+        print_json({"log": str(log.path), "rotated": str(segment) if segment else None}, 0)
     elif segment:
         print_line(f"rotated to {segment}")
     else:
-        print_line(f"nothing to rotate: {path} holds nothing but the entry that opened it")
+        print_line(f"nothing to rotate: {log.path} holds nothing but the entry that opened it")
