@@ -21,6 +21,7 @@ from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.decision import Access, AccessFrom, Consent, Decision, Effect, Request
 from aegis_mcp.errors import AuditUnavailable, MalformedFrame
 from aegis_mcp.frame import Frame, FrameKind
+from aegis_mcp.handshake import Handshake
 from aegis_mcp.inspection import Inspector
 from aegis_mcp.lane import Flight, Lane
 from aegis_mcp.limits import Limiter
@@ -58,6 +59,7 @@ class Enforcement:
         self._offering = Offering(server, open_pins(policy), policy.editable)
         self._inspector = Inspector(server, keeper, self._offering)
         self._asking = Asking()
+        self.handshake = Handshake()
         self._catalog = Catalog()
         self._client = Client()
         self._capabilities: Mapping[str, Any] = {}
@@ -196,6 +198,8 @@ class Enforcement:
 
     def _admit(self, question: Question, consent: Consent | None) -> Passage:
         frame, lane, asked, decision = question.frame, question.lane, question.asked, question.decision
+        if lane is self._from_host:
+            self.handshake.asked(frame)
         if not decision.is_recorded:
             lane.take_off(Flight(frame, None, time.monotonic_ns()))
             return Passage(lane, forward=frame.raw)
@@ -247,21 +251,22 @@ class Enforcement:
             self._catalog.page(frame.message.get("result"), is_first="cursor" not in flight.frame.params)
         found = self._inspector.inspect(self._policy, frame, flight)
         if found is None:
-            return Passage(self._from_host, (self._outcome(flight, status_of(frame), frame.raw),), answer=frame.raw)
+            answer = self.handshake.answered(flight.frame, frame)
+            return Passage(self._from_host, (self._outcome(flight, status_of(frame), answer or b""),), answer=answer)
         if found.refusal:
             answer = refusal(flight.frame, f"The answer was held back: {found.refusal}", frames.DENIED)
             outcome = self._outcome(flight, Status.REFUSED, answer)
             return Passage(self._from_host, (*found.drafts, outcome), answer=answer, is_weighty=True)
-        outcome = self._outcome(flight, status_of(frame), found.frame.raw, found.redacted)
+        answer = self.handshake.answered(flight.frame, found.frame)
+        outcome = self._outcome(flight, status_of(frame), answer or b"", found.redacted)
         drafts, is_bound = (*found.drafts, outcome, *found.intents), bool(found.intents)
-        return Passage(
-            self._from_host, drafts, answer=found.frame.raw, flight=flight, is_bound=is_bound, is_weighty=is_bound
-        )
+        return Passage(self._from_host, drafts, answer=answer, flight=flight, is_bound=is_bound, is_weighty=is_bound)
 
     def _judge_notification(self, frame: Frame, lane: Lane) -> Passage:
         if frame.method == "notifications/cancelled":
             return self._judge_cancellation(frame, lane)
         if lane is self._from_host:
+            self.handshake.notified(frame)
             return Passage(lane, forward=frame.raw)
         if frame.method == "notifications/tools/list_changed":
             self._catalog.changed()
@@ -323,20 +328,27 @@ class Enforcement:
         """Go on with a new run of the upstream, which knows nothing of the one before."""
         self._gone = None
         self._catalog = Catalog()
+        self.handshake.upstream_started()
         self._from_host.forward = self._from_upstream.answer = to_upstream
 
     async def upstream_ended(self, why: str, status: Status) -> None:
         """Answer every call that still waits, and record how it ended: nothing hangs on an upstream that has gone."""
         self._gone = f"the upstream {self._server!r} {why}"
         self._catalog = Catalog()
-        self._from_upstream.land_all()
+        withdrawn = [self._withdrawn(flight, status) for flight in self._from_upstream.cancel_all()]
         questions = self._asking.expire(math.inf, self._from_upstream)
         passages = [self._unanswered(flight, status) for flight in self._from_host.land_all()]
         passages += [self._give_up(*one, Consent.WITHDRAWN) for one in questions]
-        await self._pass([*passages, Passage(self._from_upstream, tuple(self._inspector.end()))])
+        await self._pass([*withdrawn, *passages, Passage(self._from_upstream, tuple(self._inspector.end()))])
+
+    def _withdrawn(self, flight: Flight, status: Status) -> Passage:
+        """Tell the host that nobody waits any more for what an upstream has asked of it."""
+        cancelled = frames.notification("notifications/cancelled", {"requestId": flight.frame.id})
+        return Passage(self._from_upstream, (self._outcome(flight, status),), forward=cancelled)
 
     def _unanswered(self, flight: Flight, status: Status) -> Passage:
-        answer = refusal(flight.frame, f"No answer: {self._gone}", frames.UNAVAILABLE)
+        is_own = self.handshake.is_own(flight.frame)
+        answer = None if is_own else refusal(flight.frame, f"No answer: {self._gone}", frames.UNAVAILABLE)
         return Passage(self._from_host, (self._outcome(flight, status),), answer=answer)
 
     def _outcome(self, flight: Flight, status: Status, raw: bytes = b"", redacted: int = 0) -> Draft | None:

@@ -5,48 +5,28 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from dataclasses import dataclass
 from typing import Final
 
 from aegis_mcp import __version__, relay, wire
-from aegis_mcp.audit.record import EventKind, Recordkeeper, Status
-from aegis_mcp.audit.recorder import Recorder
-from aegis_mcp.enforcement import Enforcement, OpenPins
-from aegis_mcp.errors import AuditUnavailable, UpstreamUnavailable
-from aegis_mcp.limits import Limiter
-from aegis_mcp.policy.model import Policy
-from aegis_mcp.upstream.link import Link, Start
+from aegis_mcp.audit.record import EventKind, Status
+from aegis_mcp.enforcement import Enforcement
+from aegis_mcp.events import Events
+from aegis_mcp.reload import PolicyReload
+from aegis_mcp.supervisor import Supervisor
 
 _SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGHUP")
 _FLUSH_SECONDS: Final = 0.2
 _TEND_SECONDS: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """The upstream to serve: its name in policy and log, how it is started, and what the log says of that.
-
-    `address` is the program of a command, or a URL: nothing that may hold a secret. `open_pins` opens the pins of what
-    it says of itself, as a policy has it.
-    """
-
-    name: str
-    start: Start
-    address: str
-    open_pins: OpenPins
-
-
 class Gateway:
     """One host, one gate, one upstream."""
 
-    def __init__(
-        self, served: Served, policy: Policy, keeper: Recordkeeper, recorder: Recorder, limiter: Limiter
-    ) -> None:
-        self._served = served
+    def __init__(self, gate: Enforcement, upstream: Supervisor, events: Events, policy: PolicyReload) -> None:
+        self._gate = gate
+        self._upstream = upstream
+        self._events = events
         self._policy = policy
-        self._keeper = keeper
-        self._recorder = recorder
-        self._gate = Enforcement(served.name, policy, keeper, recorder, limiter=limiter, open_pins=served.open_pins)
         self._stop = asyncio.Event()
         self._why = "the host closed the input"
         self._failure: BaseException | None = None
@@ -58,22 +38,21 @@ class Gateway:
             UpstreamUnavailable: the upstream could not be started.
         """
         self._catch_signals()
-        await self._note(EventKind.GATEWAY_STARTED, version=__version__, server=self._served.name)
-        await self._note(EventKind.POLICY_LOADED, sha256=self._policy.sha256, source=self._policy.source)
-        upstream = await self._start_upstream()
+        await self._events.record(EventKind.GATEWAY_STARTED, version=__version__, server=self._upstream.name)
+        await self._policy.record(self._gate.policy)
+        link = await self._upstream.start()
         host_in, host_out = await wire.read_lines(wire_in), await wire.write_lines(wire_out)
-        self._gate.connect(to_host=host_out.send, to_upstream=upstream.outbox.send)
-        inward = asyncio.create_task(relay.pump(host_in, self._gate.host_sent, upstream.outbox, host_out))
+        self._gate.connect(to_host=host_out.send, to_upstream=link.outbox.send)
+        inward = asyncio.create_task(relay.pump(host_in, self._gate.host_sent, self._upstream.room, host_out.room))
         # Not for room at the upstream: one that answers before it reads on would wait for us, and we for it.
-        outward = asyncio.create_task(relay.pump(upstream.inbox, self._gate.upstream_sent, host_out))
-        watch = asyncio.create_task(self._watch(upstream, outward))
+        outward = asyncio.create_task(self._upstream.run(host_out))
+        reload = asyncio.create_task(self._policy.run())
         tend = asyncio.create_task(self._tend())
-        for task in (inward, outward, watch, tend):
+        for task in (inward, outward, reload, tend):
             task.add_done_callback(self._on_done)
         inward.add_done_callback(lambda _: self._stop.set())
         await self._stop.wait()
-        tend.cancel()
-        await self._end(upstream, inward, outward, watch)
+        await self._end(outward, inward, reload, tend)
         await host_out.close(_FLUSH_SECONDS)
         if self._failure:
             raise self._failure
@@ -84,43 +63,22 @@ class Gateway:
             self._failure = task.exception()
             self._stop.set()
 
-    async def _start_upstream(self) -> Link:
-        try:
-            upstream = await self._served.start()
-        except UpstreamUnavailable as exc:
-            await self._note(EventKind.UPSTREAM_LOST, server=self._served.name, reason=str(exc))
-            raise
-        await self._note(EventKind.UPSTREAM_STARTED, server=self._served.name, command=self._served.address)
-        return upstream
-
     async def _tend(self) -> None:
         """Let the gate do what time brings, until the gateway ends."""
         while True:
             await asyncio.sleep(_TEND_SECONDS)
             await self._gate.tend()
 
-    async def _watch(self, upstream: Link, outward: asyncio.Task[None]) -> None:
-        """When the upstream ends by itself, answer what waits and refuse what comes."""
-        why = await upstream.ended()
-        await outward
-        await self._gate.upstream_ended(why, Status.UPSTREAM_LOST)
-        await self._note(EventKind.UPSTREAM_LOST, server=self._served.name, reason=why)
-        _say(f"the upstream {self._served.name!r} {why}; its calls are refused until the host starts aegis-mcp again")
-
-    async def _end(self, upstream: Link, inward: asyncio.Task[None], *tasks: asyncio.Task[None]) -> None:
+    async def _end(self, outward: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
         """Stop the upstream while what it still answers is recorded and passed on, then close the log."""
-        outward, watch = tasks
-        watch.cancel()
-        inward.cancel()
-        await upstream.stop()
-        upstream.inbox.close()
+        for task in others:
+            task.cancel()
+        await self._upstream.stop()
         await asyncio.wait({outward}, timeout=_FLUSH_SECONDS)
+        outward.cancel()
         await self._gate.upstream_ended("was stopped with the gateway", Status.CANCELLED)
-        await self._note(EventKind.GATEWAY_STOPPED, reason=self._why)
-        try:
-            await self._recorder.close()
-        except AuditUnavailable as exc:
-            _say(f"the end of the log is not signed: {exc}")
+        await self._events.record(EventKind.GATEWAY_STOPPED, reason=self._why)
+        await self._events.close()
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -136,14 +94,3 @@ class Gateway:
     def _on_signal(self, number: int) -> None:
         self._why = signal.Signals(number).name
         self._stop.set()
-
-    async def _note(self, kind: EventKind, **details: object) -> None:
-        """Record an event of the gateway's own life; it goes on without, and every call will say why it is refused."""
-        try:
-            await self._recorder.commit([self._keeper.security(kind, details)], is_write=False)
-        except AuditUnavailable as exc:
-            _say(f"{kind.value} is not recorded: {exc}")
-
-
-def _say(message: str) -> None:
-    print(f"aegis-mcp: {message}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is where hosts look

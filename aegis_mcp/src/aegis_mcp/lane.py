@@ -87,6 +87,10 @@ class Lane:
                 del self._unwanted[next(iter(self._unwanted))]
         return flight
 
+    def cancel_all(self) -> list[Flight]:
+        """Take every request out, oldest first, and remember to drop their answers."""
+        return [flight for key in list(self._flights) if (flight := self.cancel(key))]
+
     def was_cancelled(self, key: FlightKey) -> bool:
         """Tell, once, whether an answer is one that nobody wants any more."""
         return self._unwanted.pop(key, key) is None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from aegis_mcp.upstream.link import Sink, Source
+from aegis_mcp.upstream.link import Source
 
 
-async def pump(inbox: Source, gate: Callable[[Sequence[bytes]], Awaitable[None]], *ends: Sink) -> None:
+async def pump(
+    inbox: Source, gate: Callable[[Sequence[bytes]], Awaitable[None]], *rooms: Callable[[], Awaitable[None]]
+) -> None:
     """Take lines through the gate until the inbox ends; wait for room at each end that the gate sends to."""
     while lines := await inbox.batch():
         await gate(lines)
-        for end in ends:
-            await end.room()
+        for room in rooms:
+            await room()

@@ -71,7 +71,9 @@ class Inbox(asyncio.Protocol):
         self.close()
 
     def close(self) -> None:
-        """End the stream: `batch` gives what is there, then nothing."""
+        """End the stream, whatever the peer does: `batch` gives what is there, then nothing."""
+        if self._transport:
+            self._transport.close()
         if self._unfinished_size:
             self._end_line()
         self._is_over = True
@@ -122,6 +124,10 @@ class Outbox(asyncio.BaseProtocol):
     async def room(self) -> None:
         """Wait until the peer has taken enough of what was sent before."""
         await self._room.wait()
+
+    async def gone(self) -> None:
+        """Wait until the peer does not take any more."""
+        await self._gone.wait()
 
     async def close(self, seconds: float) -> None:
         """Close the way once everything has left, within so many seconds."""

@@ -39,6 +39,7 @@ class EventKind(Enum):
     GATEWAY_STARTED = "gateway_started"
     GATEWAY_STOPPED = "gateway_stopped"
     POLICY_LOADED = "policy_loaded"
+    POLICY_REJECTED = "policy_rejected"
     DEFINITION_CHANGED = "definition_changed"
     RESULT_REFUSED = "result_refused"
     PROTOCOL_VIOLATION = "protocol_violation"

@@ -19,12 +19,17 @@ from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.record import EventKind, Recordkeeper
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.cli.signing import signing_keys
+from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.errors import ConfigError
-from aegis_mcp.gateway import Gateway, Served
+from aegis_mcp.events import Events
+from aegis_mcp.gateway import Gateway
 from aegis_mcp.limits import Limiter
 from aegis_mcp.pins.quarantine import Pins, default_path
 from aegis_mcp.policy import loader
 from aegis_mcp.policy.model import PinMode, Policy
+from aegis_mcp.policy.watch import PolicyWatch
+from aegis_mcp.reload import PolicyReload
+from aegis_mcp.supervisor import Served, Supervisor
 from aegis_mcp.upstream import environment
 from aegis_mcp.upstream.guardian import Guardian
 from aegis_mcp.upstream.process import UpstreamProcess
@@ -51,9 +56,10 @@ def serve_command(
         ConfigError: the policy, the log's place or the environment cannot be used.
         UpstreamUnavailable: the command cannot be run.
     """
+    watch = PolicyWatch(policy_file)
     policy = loader.chosen(policy_file)
     with Guardian.start() as guardian:
-        _serve(wire, policy, _process(guardian, policy, served, passed), audit_log)
+        _serve(wire, (policy, watch), _process(guardian, policy, served, passed), audit_log)
 
 
 def serve_policy(
@@ -65,10 +71,11 @@ def serve_policy(
         ConfigError: the policy names several upstreams and none was chosen, or what `serve_command` says.
         UpstreamUnavailable: the upstream cannot be run.
     """
+    watch = PolicyWatch(policy_file)
     policy = loader.chosen(policy_file)
     served = _choose(policy, chosen) or ("workspace", _workspace_command(workspace))
     with Guardian.start() as guardian:
-        _serve(wire, policy, _process(guardian, policy, served), audit_log)
+        _serve(wire, (policy, watch), _process(guardian, policy, served), audit_log)
 
 
 def _process(
@@ -105,14 +112,20 @@ def _workspace_command(workspace: Path | None) -> tuple[str, ...]:
     return (sys.executable, *_EMBEDDED, "--workspace", str(root))
 
 
-def _serve(wire: Wire, policy: Policy, served: Served, audit_log: Path | None) -> None:
+def _serve(wire: Wire, chosen: tuple[Policy, PolicyWatch], served: Served, audit_log: Path | None) -> None:
+    policy, watch = chosen
     key = redaction.RedactionKey.load_or_create(settings.default_redaction_key())
     redact = partial(redaction.encode, mode=policy.audit.arguments, key=key)
     keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
     anchoring = Anchoring(policy.audit.anchors, partial(keeper.security, EventKind.ANCHOR_LAGGING))
     journal = Journal(path, keeper.session_id, policy.audit.rotation, signing_keys(policy.audit, anchoring.offer))
-    gateway = Gateway(served, policy, keeper, Recorder(journal, policy.audit, anchoring), Limiter(limits.path_of(path)))
+    recorder = Recorder(journal, policy.audit, anchoring)
+    limiter = Limiter(limits.path_of(path))
+    gate = Enforcement(served.name, policy, keeper, recorder, limiter=limiter, open_pins=served.open_pins)
+    events = Events(keeper, recorder)
+    reload = PolicyReload(served.name, gate, events, watch)
+    gateway = Gateway(gate, Supervisor(served, gate, events), events, reload)
     gc.freeze()  # what a start has made stays: no collection needs to look at it again
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(gateway.run(*wire))

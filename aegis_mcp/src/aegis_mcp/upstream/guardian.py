@@ -49,9 +49,16 @@ class Guardian:
     ) -> None:
         self.dismiss()
 
-    def guard(self, group: int) -> None:
-        """End this process group if the gateway is killed."""
-        self._tell(f"+{group}")
+    def enlist(self) -> None:
+        """End this process and its group if the gateway is killed: for a child, before it runs what it is to run.
+
+        To tell the guardian after the start would leave a moment in which nobody knows of what has been started.
+        """
+        self._tell(f"+{os.getpid()}")
+
+    def strike(self) -> None:
+        """Forget what has enlisted and could not run anything: its id may soon be somebody else's."""
+        self._tell("-0")
 
     def release(self, group: int) -> None:
         """Forget this process group: it has ended."""
@@ -84,8 +91,18 @@ def _guard(pipe: int) -> None:
         group = int(line[1:])
         if line.startswith(b"+"):
             groups.add(group)
-        else:
+        elif group:
             groups.discard(group)
+        else:
+            groups = {group for group in groups if _signal(group, 0)}
     for group in groups:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+        _signal(group, signal.SIGKILL)
+
+
+def _signal(group: int, number: int) -> bool:
+    """Send a signal to a process group; tell whether there is one."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

@@ -50,10 +50,10 @@ class UpstreamProcess:
         if program is None:
             raise UpstreamUnavailable(f"the command {command[0]!r} is not found; give its absolute path")
         try:
-            process = _spawn([program, *command[1:]], environment)
+            process = _spawn([program, *command[1:]], environment, guardian)
         except OSError as exc:
+            guardian.strike()
             raise UpstreamUnavailable(f"the command {command[0]!r} cannot be run: {exc.strerror}") from exc
-        guardian.guard(process.pid)
         assert process.stdin  # noqa: S101 - PIPE was asked for
         assert process.stdout  # noqa: S101 - PIPE was asked for
         inbox = await read_lines(os.dup(process.stdout.fileno()))
@@ -68,8 +68,16 @@ class UpstreamProcess:
         return self._process.pid
 
     async def ended(self) -> str:
-        """Wait for the end of the process and say how it ended, for a person."""
-        await self._ended.wait()
+        """Wait until the process has ended, or is of no more use because it does not read, and say how."""
+        ended, deaf = asyncio.create_task(self._ended.wait()), asyncio.create_task(self.outbox.gone())
+        try:
+            await asyncio.wait({ended, deaf}, return_when=asyncio.FIRST_COMPLETED)
+            # The end of a process is the end of its input too, and may be noticed a little later.
+            if not await self._ends_within(_GRACE_SECONDS):
+                return "does not read any more"
+        finally:
+            ended.cancel()
+            deaf.cancel()
         status = self._process.returncode
         return f"ended by signal {-status}" if status < 0 else f"exited with status {status}"
 
@@ -120,9 +128,10 @@ _GRACE_SECONDS: Final = 0.1
 _KILL: Final = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
 
 
-def _spawn(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _spawn(command: list[str], environment: Mapping[str, str], guardian: Guardian) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
+        preexec_fn=None if sys.platform == "win32" else guardian.enlist,  # noqa: PLW1509 - one write, which takes no lock
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=dict(environment),
