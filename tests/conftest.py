@@ -15,7 +15,7 @@ import pytest
 
 from support.tools import missing
 
-_MARKERS: Final = ("node", "servers", "logrotate", "openssl", "strace", "mount")
+_MARKERS: Final = ("node", "servers", "jq", "logrotate", "openssl", "strace", "mount")
 _IS_FORBIDDEN: Final = bool(os.environ.get("AEGIS_FORBID_SKIPS"))
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)

@@ -13,8 +13,8 @@ GOLDEN = Path(__file__).parents[1] / "vectors" / "chain-v1.jsonl"
 
 NO_END_KNOWN = """\
 Nothing beside the log says where it ends. On the host that writes it, its sidecar does (the
-directory that is named like the log and ends in .tlog): copy it along with the log. With --state,
-the last verification does.
+directory that is named like the log and ends in .tlog): copy it along with the log. A head that was
+kept elsewhere does, with --expect-head, and the last verification, with --state.
 
 """
 NOT_COVERED = """\

@@ -19,7 +19,8 @@ MAX_FINDINGS: Final = 1000
 
 NO_END_KNOWN: Final = (
     "Nothing beside the log says where it ends. On the host that writes it, its sidecar does (the directory that is "
-    "named like the log and ends in .tlog): copy it along with the log. With --state, the last verification does."
+    "named like the log and ends in .tlog): copy it along with the log. A head that was kept elsewhere does, with "
+    "--expect-head, and the last verification, with --state."
 )
 """What is missing where no end is known, and how to get it."""
 

@@ -11,9 +11,12 @@ import click
 from aegis_audit import render
 from aegis_audit.anchor import load_anchor
 from aegis_audit.archive import find_segments
+from aegis_audit.chain import Head
+from aegis_audit.checks.known import Known
 from aegis_audit.demand import Demands
-from aegis_audit.errors import UnusableKey, UnusableQuery
+from aegis_audit.errors import MalformedNote, UnusableKey, UnusableQuery
 from aegis_audit.export import document
+from aegis_audit.headline import Headline
 from aegis_audit.key import default_directory, find_roots
 from aegis_audit.level import Level
 from aegis_audit.query import parse_age
@@ -49,12 +52,29 @@ def _pins(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) ->
         raise click.BadParameter(str(exc), ctx, param) from exc
 
 
+def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Known, ...]:
+    """Read heads as `aegis-audit head` prints them."""
+    try:
+        lines = [Headline.parse(text.strip()) for text in texts]
+    except MalformedNote as exc:
+        raise click.BadParameter(str(exc), ctx, param) from exc
+    return tuple(Known(Head(line.size - 1, line.entry_hash), line.origin, "--expect-head") for line in lines)
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--from-genesis", is_flag=True, help="Demand that the log begins with its first entry.")
 @click.option("--allow-empty", is_flag=True, help="Accept files and directories that are there and hold no entry.")
 @click.option("--require", "level", callback=_level, metavar="LEVEL", help="Demand a level of assurance, a0 to a4.")
 @click.option("--key", "pins", callback=_pins, multiple=True, metavar="KEY|FILE", help="A public key that counts.")
+@click.option(
+    "--expect-head",
+    "heads",
+    multiple=True,
+    callback=_heads,
+    metavar="LINE",
+    help="A head that was kept elsewhere, as `aegis-audit head` prints it: the log must hold it.",
+)
 @click.option(
     "--anchor",
     "anchors",
@@ -90,7 +110,7 @@ def verify(paths: tuple[str, ...], *, state: Path | None, form: str, quiet: bool
 
     Example: aegis-audit verify --from-genesis ~/.local/state/aegis-mcp/
     """
-    outside = {name: options.pop(name) for name in ("anchors", "no_sidecar", "pins")}
+    outside = {name: options.pop(name) for name in ("anchors", "heads", "no_sidecar", "pins")}
     knowledge = _know(paths, state, **outside)
     now = parse_age("0s", datetime.now(UTC))
     size = sum(segment.size for segment in find_segments(paths))
@@ -108,11 +128,18 @@ def verify(paths: tuple[str, ...], *, state: Path | None, form: str, quiet: bool
 
 
 def _know(
-    paths: tuple[str, ...], state: Path | None, *, anchors: tuple[Path, ...], no_sidecar: bool, pins: tuple[Pin, ...]
+    paths: tuple[str, ...],
+    state: Path | None,
+    *,
+    anchors: tuple[Path, ...],
+    heads: tuple[Known, ...],
+    no_sidecar: bool,
+    pins: tuple[Pin, ...],
 ) -> Knowledge:
     """Gather what is known of the log from outside of it, before the log is read: it holds that then, and more."""
     directory = default_directory()
     return Knowledge(
+        heads=heads,
         anchors=tuple(map(load_anchor, anchors)),
         earlier=load(state) if state else None,
         sidecars=() if no_sidecar else tuple(find_sidecars(paths)),

@@ -1,0 +1,47 @@
+"""A head that was kept elsewhere, in a release log: the log must hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from support.auditor import audit
+from support.logs import ORIGIN, rotated_log, small_log, write
+
+
+def judged(path: Path, lines: Sequence[bytes], *heads: str) -> tuple[int, list[str]]:
+    options = [option for head in heads for option in ("--expect-head", head)]
+    outcome = audit("verify", "--format", "json", *options, write(path, lines))
+    return outcome.status, [one["id"] for one in outcome.json["findings"] if one["verdict"] != "note"]
+
+
+def test_a_log_that_holds_the_head_is_valid_and_may_have_grown(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    heads = [audit("head", write(path, small_log(calls))).stdout for calls in (1, 2)]
+    assert judged(path, small_log(2), *heads) == (0, [])
+    assert judged(path, small_log(4), *heads) == (0, [])
+
+
+def test_a_log_that_was_cut_rewritten_or_exchanged_is_tampering(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    head = audit("head", write(path, small_log(2))).stdout
+    assert judged(path, small_log(2)[:-1], head) == (1, ["AEG009"])
+    assert judged(path, small_log(3, session_id="ab" * 16), head) == (1, ["AEG008"])
+    assert judged(path, small_log(3, origin="other.example/aegis"), head) == (1, ["AEG010"])
+    assert judged(path, [], head) == (4, ["AEG205", "AEG301"])
+
+
+def test_a_segment_that_begins_behind_the_head_holds_it_by_its_link_or_not_at_all(tmp_path: Path) -> None:
+    first, second = rotated_log(2, 2)
+    path = tmp_path / "audit.log"
+    head = audit("head", write(path, first)).stdout
+    assert judged(path, second, head) == (0, [])
+    early = audit("head", write(path, first[:-1])).stdout
+    assert judged(path, second, early) == (4, ["AEG205"])
+
+
+@pytest.mark.parametrize("line", ["", "nonsense", f"{ORIGIN} 0 - {'ab' * 32}", f"{ORIGIN} 5 x {'ab' * 32}"])
+def test_what_is_no_head_is_wrong_usage(tmp_path: Path, line: str) -> None:
+    assert audit("verify", "--expect-head", line, write(tmp_path / "audit.log", small_log())).status == 2
