@@ -20,7 +20,7 @@ from support.journals import append, is_strict_chain, log_of, numbers
 from support.signatures import judge, signed_journal
 
 CALLS: Final = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,openat"
-FAULTS: Final = ("signal=SIGKILL", "error=EIO", "error=ENOSPC")
+FAULTS: Final = ("signal=SIGKILL", "error=EIO", "error=ENOSPC", "error=EINTR")
 SHARDS: Final = 6
 TESTS: Final = str(Path(__file__).parents[1])
 
