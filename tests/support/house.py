@@ -51,6 +51,7 @@ LAYERS: Final = {
         ),
         (
             "wire",
+            "upstream/reference",
             "policy/coverage",
             "policy/located",
             "policy/matching",
@@ -142,6 +143,7 @@ DOORS: Final = {
     },
     "aegis_mcp": {
         "click": ("__main__", "cli", "cli/*", "cli/audit/*", "cli/pins/*", "cli/policy/*"),
+        "keyring": ("upstream/reference",),
         "mcp": ("demo", "workspace"),  # a client and a server; the relay itself has no model of the protocol
         "orjson": ("frame",),  # reads what it would write back as it came
         "platformdirs": ("settings",),

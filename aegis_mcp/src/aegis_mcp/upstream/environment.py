@@ -5,11 +5,10 @@ The gateway's own environment holds the secrets of everything that the host runs
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from aegis_mcp.errors import ConfigError
+from aegis_mcp.upstream.reference import resolve, variable
 
 _ALLOWED: Final = frozenset(
     {
@@ -22,28 +21,17 @@ _ALLOWED: Final = frozenset(
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     }
 )
-_REFERENCE: Final = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def build(own: Mapping[str, str], named: Mapping[str, str], passed: Iterable[str] = ()) -> dict[str, str]:
     """Return the environment of an upstream.
 
-    `own` is the gateway's environment, `named` the policy's `env` with its `${env:NAME}` references, `passed` the
+    `own` is the gateway's environment, `named` the policy's `env` with its references, `passed` the
     names of further variables to hand on as they are.
 
     Raises:
-        ConfigError: a variable that is referred to is not set. The message names it and never a value.
+        ConfigError: what is referred to is not there. The message names it and never a value.
     """
     allowed = {name: value for name, value in own.items() if name.upper() in _ALLOWED and not value.startswith("()")}
-    handed_on = {name: _value_of(name, own) for name in passed}
-    return allowed | handed_on | {name: _resolve(value, own) for name, value in named.items()}
-
-
-def _resolve(value: str, own: Mapping[str, str]) -> str:
-    return _REFERENCE.sub(lambda reference: _value_of(reference[1], own), value)
-
-
-def _value_of(name: str, own: Mapping[str, str]) -> str:
-    if name not in own:
-        raise ConfigError(f"the environment variable {name} is not set; set it where the host starts aegis-mcp")
-    return own[name]
+    handed_on = {name: variable(name, own) for name in passed}
+    return allowed | handed_on | {name: resolve(value, own) for name, value in named.items()}
