@@ -66,6 +66,8 @@ EVENT_KINDS: Final = frozenset(
 _CANONICAL: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER | orjson.OPT_APPEND_NEWLINE
 _HASH_PREFIX: Final = b'{"entry_hash":"'
 _BODY_START: Final = len(_HASH_PREFIX) + 64 + 2  # the 81 bytes before which no other key may sort
+LINE_OVERHEAD: Final = _BODY_START + 1
+"""Bytes of a line that are not hashed as they stand there: its own hash, and the LF."""
 _LEAF_PREFIX: Final = b"\x00{"
 _REQUIRED: Final = ("entry_hash", "event", "event_type", "prev_hash", "seq", "session_id", "timestamp", "v")
 _OPTIONAL: Final = "trace_id"

@@ -121,14 +121,14 @@ class Ledgers:
                 self._open(entry, place)
             if entry.event_type == "checkpoint" or entry.kind == "key_epoch":
                 self._state(entry, place)
-        self.extend(entry.seq, entry.prev_hash, [entry.entry_hash])
+        self.extend(entry.seq, entry.prev_hash, [bytes.fromhex(entry.entry_hash)])
 
-    def extend(self, first_seq: int, prev_hash: str, hashes: Sequence[str]) -> None:
+    def extend(self, first_seq: int, prev_hash: str, leaves: Sequence[bytes]) -> None:
         """Let entries in a row go on, from `first_seq` on; `prev_hash` is the hash of the one before."""
         for ledger in self.all[:]:
             at = ledger.size - first_seq
-            if 0 <= at < len(hashes) and (hashes[at - 1] if at else prev_hash) == ledger.last_hash:
-                self._grow(ledger, hashes[at:] if at else hashes)
+            if 0 <= at < len(leaves) and (leaves[at - 1].hex() if at else prev_hash) == ledger.last_hash:
+                self._grow(ledger, leaves[at:] if at else leaves)
 
     def add(self, ledger: Ledger) -> None:
         """Keep a ledger, if there is room for one more."""
@@ -145,15 +145,15 @@ class Ledgers:
 
     # Growing.
 
-    def _grow(self, ledger: Ledger, hashes: Sequence[str]) -> None:
-        rest, done = hashes, ledger.size
+    def _grow(self, ledger: Ledger, leaves: Sequence[bytes]) -> None:
+        rest, done = leaves, ledger.size
         for size in self._sizes:
             if done < size <= done + len(rest):
-                ledger.tree = ledger.tree.extend(map(bytes.fromhex, rest[: size - done]))
+                ledger.tree = ledger.tree.extend(rest[: size - done])
                 ledger.roots[size] = ledger.tree.root()
                 rest, done = rest[size - done :], size
-        ledger.tree = ledger.tree.extend(map(bytes.fromhex, rest))
-        ledger.last_hash = hashes[-1]
+        ledger.tree = ledger.tree.extend(rest)
+        ledger.last_hash = leaves[-1].hex()
         for other in self.all:
             if other is not ledger and (other.start, other.start_hash) == (ledger.size, ledger.last_hash):
                 self._join(ledger, other)

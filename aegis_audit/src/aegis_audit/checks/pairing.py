@@ -8,7 +8,7 @@ anything is noted.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from aegis_audit.entry import Entry
@@ -63,6 +63,21 @@ class Pairing:
                 self.intents[trace_id] = intent[2]
         if self._waiting > MAX_OPEN:
             self._give_up()
+
+    def add_all(
+        self, trace_ids: Iterable[str], intents: Iterable[object], outcomes: Iterable[object], *, seq: int, line: int
+    ) -> None:
+        """Take entries in a row into account, from this number and line on: what is true is one of that phase."""
+        waiting = self.intents
+        for trace_id, is_intent, is_outcome in zip(trace_ids, intents, outcomes, strict=True):
+            if is_intent and trace_id not in waiting and self._waiting < MAX_OPEN:
+                waiting[trace_id] = (seq, line, None)  # as below, without a call
+                self._waiting += 1
+            elif is_intent:
+                self.add_intent(trace_id, seq, line)
+            elif is_outcome:
+                self.add_outcome(trace_id, seq, line)
+            seq, line = seq + 1, line + 1
 
     def _give_up(self) -> None:
         self.is_overfull, self._waiting = True, 0

@@ -113,15 +113,13 @@ class Run:
         self.last_timestamp = entry.timestamp
         self.entries += 1
 
-    def skip(self, hashes: Sequence[str], timestamp: str) -> None:
+    def skip(self, hashes: Sequence[bytes], timestamp: str) -> None:
         """Let entries follow that are known to follow each other, given by their hashes; the last has this time."""
-        if not hashes:
-            return
         first = self.last_seq + 1
         for seq in self.watched:
             if first <= seq < first + len(hashes):
-                self.known_hashes[seq] = hashes[seq - first]
-        self.heads, self.last_timestamp = (Head(self.last_seq + len(hashes), hashes[-1]),), timestamp
+                self.known_hashes[seq] = hashes[seq - first].hex()
+        self.heads, self.last_timestamp = (Head(self.last_seq + len(hashes), hashes[-1].hex()),), timestamp
         self.entries += len(hashes)
 
     def know(self, entry: Entry) -> None:

@@ -16,7 +16,7 @@ from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.pairing import Pairing
 from aegis_audit.checks.run import OPENINGS, Run
-from aegis_audit.checks.skim import Skimmer
+from aegis_audit.checks.skim import Skimmer, Stretch
 from aegis_audit.entry import EVENT_KINDS, EVENT_TYPES, ZERO_HASH, Entry
 from aegis_audit.errors import AbsentSegment, DamagedSegment, MalformedEntry, UnreadableSegment
 from aegis_audit.finding import Finding, FindingCode, Place
@@ -114,18 +114,29 @@ class _Scanner:
         return self._result
 
     def _take(self, block: Block) -> None:
-        text, at = block.data.decode("latin-1"), 0
+        at = 0
+        for stretch in self._skimmer.stretches(block):
+            at = self._take_stretch(block, at, stretch) if stretch else self._take_line(block, at)
         while at < len(block.data):
-            if self._run and self._is_at_ease(self._run):
-                before = self._lines
-                self._lines, at = self._skimmer.skim(self._run, text, at, before)
-                self._result.entries += self._lines - before
-            if at < len(block.data):
-                self._lines += 1
-                line = block.line(self._lines, at)
-                self._judge(line)
-                at += len(line.raw)
+            at = self._take_line(block, at)
         self._result.size += block.length
+
+    def _take_stretch(self, block: Block, at: int, stretch: Stretch) -> int:
+        """Take lines in a row, together if they can be; return the place behind them."""
+        end, run = at + stretch.length, self._run
+        if run and self._is_at_ease(run) and self._skimmer.skim(run, stretch, self._lines):
+            self._lines += len(stretch.bodies)
+            self._result.entries += len(stretch.bodies)
+            return end
+        while at < end:
+            at = self._take_line(block, at)
+        return at
+
+    def _take_line(self, block: Block, at: int) -> int:
+        self._lines += 1
+        line = block.line(self._lines, at)
+        self._judge(line)
+        return at + len(line.raw)
 
     def _is_at_ease(self, run: Run) -> bool:
         """Tell whether the next entry has one place where it may stand, right behind the last one."""

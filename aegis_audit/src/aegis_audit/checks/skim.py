@@ -1,23 +1,59 @@
 """The quick way through lines that nothing is wrong with.
 
-A line is taken only if all holds that the long way would check: it has the shape of an entry known to be canonical, its
-bytes have the hash that it states, and it follows the last entry by number, link and time. Any other is left alone.
+Lines in a row are taken together, and only if all holds that the long way would check: they have the shape of entries
+known to be canonical, their bytes have the hashes that they state, and each follows the one before by number, link and
+time. Any others are left alone.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container
+from collections.abc import Container, Iterator, Sequence
 from hashlib import sha256
-from typing import Final
+from itertools import pairwise
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.pairing import Pairing
 from aegis_audit.checks.run import Run
-from aegis_audit.entry import is_timestamp
-from aegis_audit.shape import NO_SHAPE, Shape, Shapes
+from aegis_audit.entry import LINE_OVERHEAD, is_timestamp
+from aegis_audit.segment import Block
+from aegis_audit.shape import Record, Shapes
 
 _MINUTE: Final = len("2026-11-24T03:31:")
+_HEX: Final = b"0123456789abcdef"
+
+
+class Stretch(NamedTuple):
+    """Lines of known shapes in a row, as columns of what their records hold; `marks` are by phase."""
+
+    entry_hashes: Sequence[bytes]
+    bodies: Sequence[bytes]
+    marks: Sequence[tuple[str | None, Sequence[bytes]]]
+    prev_hashes: Sequence[bytes]
+    seqs: Sequence[bytes]
+    sessions: Sequence[bytes]
+    times: Sequence[bytes]
+    trace_ids: Sequence[bytes]
+
+    @classmethod
+    def of(cls, records: Sequence[Record], phases: Sequence[str | None]) -> Stretch:
+        """Return these records, which have marks for these phases."""
+        entry_hashes, bodies, *marks, prev_hashes, seqs, sessions, times, trace_ids = zip(*records, strict=True)
+        by_phase = [*zip(phases, marks, strict=True)]
+        return cls(entry_hashes, bodies, by_phase, prev_hashes, seqs, sessions, times, trace_ids)
+
+    @property
+    def length(self) -> int:
+        """Return the bytes of the lines."""
+        return sum(map(len, self.bodies)) + LINE_OVERHEAD * len(self.bodies)
+
+    def marked(self, phase: str) -> Sequence[bytes]:
+        """Return for each line what is not empty if the line has this phase."""
+        columns = [column for known, column in self.marks if known == phase]
+        if len(columns) == 1:
+            return columns[0]
+        return [b"".join(row) for row in zip(*columns, strict=True)] or [b""] * len(self.bodies)
 
 
 class Skimmer:
@@ -31,55 +67,53 @@ class Skimmer:
         self._pairing = pairing
         self._ledgers = ledgers
         self._sessions = sessions
-        self._before = NO_SHAPE
 
-    def skim(self, run: Run, text: str, at: int, line: int) -> tuple[int, int]:
-        """Extend `run` by lines of `text`, from the place `at` on, behind the line with the number `line`.
+    def stretches(self, block: Block) -> Iterator[Stretch | None]:
+        """Yield the lines of a block in stretches, None for each line that has to be taken the long way.
 
-        `text` are bytes decoded as Latin-1. Return the number of the last line that is taken, and the place behind
-        it.
+        What is left at the end has to be taken the long way as well.
         """
-        seq, last_hash, last_time = run.last_seq, run.last_hash, run.last_timestamp
-        hashes: list[str] = []
-        minute, before = last_time[:_MINUTE], self._before
-        # A turn takes two or three millionths of a second: a call or an object more would be felt.
-        while at < len(text) and (match := before.successor.match(text, at) or self._match(text, at, before)):
-            entry_hash, body, prev_hash, digits, session_id, time, trace_id = match.groups()
-            data = body.encode("latin-1")
-            if prev_hash != last_hash or entry_hash != sha256(b"\x00{" + data).hexdigest():
-                break
-            if int(digits) != seq + 1 or time < last_time or session_id not in self._sessions:
-                break
-            if not time.startswith(minute):
-                if not is_timestamp(time):
-                    break
-                minute = time[:_MINUTE]
-            if not data.isascii() and not _is_utf8(data):
-                break
-            before, at, line = before.successor, match.end(), line + 1
-            seq, last_hash, last_time = seq + 1, entry_hash, time
-            hashes.append(entry_hash)
-            if before.phase == "intent":
-                self._pairing.add_intent(trace_id, seq, line)
-            elif before.phase == "outcome":
-                self._pairing.add_outcome(trace_id, seq, line)
-        self._before = before
-        self._ledgers.extend(run.last_seq + 1, run.last_hash, hashes)
-        run.skip(hashes, last_time)
-        return line, at
+        pattern = self._shapes.pattern(block.data) if block.data.endswith(b"\n") else None
+        if pattern is None or block.length != len(block.data):
+            return
+        records = pattern.read(block.data)
+        odd = [at for at, entry_hash in enumerate(map(itemgetter(0), records)) if not entry_hash]
+        for before, at in pairwise((-1, *odd, len(records))):
+            if before >= 0:
+                yield None
+            if before + 1 < at:
+                yield Stretch.of(records[before + 1 : at], pattern.phases)
 
-    def _match(self, text: str, at: int, before: Shape) -> re.Match[str] | None:
-        """Match a line whose shape is not the one that was expected, and expect that one the next time."""
-        shape = self._shapes.find(text, at)
-        if shape is None:
-            return None
-        before.successor = shape
-        return shape.match(text, at)
+    def skim(self, run: Run, lines: Stretch, number: int) -> bool:
+        """Extend `run` by all lines of a stretch, behind the line with this number; tell whether that was done.
+
+        Nothing is done unless all of them are right.
+        """
+        count, first_seq, joined = len(lines.bodies), run.last_seq + 1, b"".join(lines.entry_hashes)
+        # Columns are compared and not lines: the interpreter's part of a line would be most of its time.
+        leaves = [sha256(b"\x00{" + body).digest() for body in lines.bodies]
+        if (
+            b"".join(leaves).hex().encode("ascii") != joined
+            or b"".join(lines.prev_hashes) != run.last_hash.encode("ascii") + joined[:-64]
+            or b", ".join(lines.seqs) != str([*range(first_seq, first_seq + count)])[1:-1].encode("ascii")
+            or b"".join(lines.trace_ids).translate(None, _HEX)
+            or not all(session.decode("latin-1") in self._sessions for session in set(lines.sessions))
+            or not _are_in_order(run.last_timestamp, lines.times)
+        ):
+            return False
+        trace_ids = b" ".join(lines.trace_ids).decode("ascii").split(" ")
+        phases = lines.marked("intent"), lines.marked("outcome")
+        self._pairing.add_all(trace_ids, *phases, seq=first_seq, line=number + 1)
+        self._ledgers.extend(first_seq, run.last_hash, leaves)
+        run.skip(leaves, lines.times[-1].decode("ascii"))
+        return True
 
 
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
+def _are_in_order(before: str, times: Sequence[bytes]) -> bool:
+    """Tell whether these are timestamps, and none is before the one that comes before it."""
+    if times[0] < before.encode("ascii") or list(times) != sorted(times):
         return False
-    return True
+    first, last = times[0][:_MINUTE], times[-1][:_MINUTE]
+    # What is in order between two that begin with the same minute begins with it as well.
+    ends = (times[0],) if first == last else {time[:_MINUTE]: time for time in times}.values()
+    return all(is_timestamp(time.decode("latin-1")) for time in ends)
