@@ -32,7 +32,10 @@ HOSTS: Final = {
     "www.rfc-editor.org",
     "www.w3.org",
     "127.0.0.1",
+    "127.0.0.2",
+    "169.254.169.254",
     "localhost",
+    "nowhere.invalid",
     "x",
 }
 _HOST: Final = re.compile(r"\b(?:https?|git|ssh|ftp|file)://(?:[^/@\s]*@)?([\w.-]*)")

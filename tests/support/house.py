@@ -38,7 +38,10 @@ LAYERS: Final = {
         ("__main__",),
     ),
     "aegis_mcp": (
-        ("errors", "decision", "lock", "method", "settings", "stdio", "swap", "throttle", "backoff", "upstream/link"),
+        (
+            *("errors", "decision", "lock", "loopback", "method", "settings", "stdio", "swap", "throttle", "backoff"),
+            *("upstream/incident", "upstream/link"),
+        ),
         (
             "frame",
             "recorded",
@@ -61,6 +64,9 @@ LAYERS: Final = {
             "audit/record",
             "audit/writer",
             "pins/definition",
+            "upstream/mailbox",
+            "upstream/network",
+            "upstream/stamp",
         ),
         (
             "policy/evaluation",
@@ -71,6 +77,8 @@ LAYERS: Final = {
             "upstream/catalog",
             "upstream/credentials",
             "upstream/environment",
+            "upstream/exchange",
+            "upstream/callback",
             "upstream/guardian",
             "upstream/state",
         ),
@@ -80,18 +88,25 @@ LAYERS: Final = {
             "audit/mending",
             "pins/storage",
             "upstream/process",
+            "upstream/provider",
+            "upstream/stream",
             "identity",
             "lane",
             "handshake",
         ),
-        ("policy/schema", "audit/journal", "upstream/offer", "pins/approval", "pins/quarantine"),
-        ("asking", "audit/recorder", "inputs", "limits", "offering", "passage", "results", "tasks"),
+        (
+            *("policy/schema", "audit/journal", "pins/approval", "pins/quarantine"),
+            *("upstream/bearer", "upstream/offer", "upstream/remote"),
+        ),
+        ("upstream/login", "asking", "audit/recorder", "inputs", "limits", "offering", "passage", "results", "tasks"),
         ("inspection", "events"),
         ("policy/explanation", "policy/loader", "policy/question", "policy/replay", "pins/report"),
         ("enforcement", "suggestion", "policy/cases", "policy/watch", "relay"),
         ("proposal", "reload", "supervisor"),
         ("gateway", "workspace", "demo"),
         ("cli/options", "cli/output", "cli/signing"),
+        ("cli/log", "cli/secret"),
+        ("cli/remote",),
         ("cli/serving", "cli/audit/options", "cli/pins/options", "cli/policy/*"),
         (
             "cli/audit/acknowledge",
@@ -143,10 +158,14 @@ DOORS: Final = {
     },
     "aegis_mcp": {
         "click": ("__main__", "cli", "cli/*", "cli/audit/*", "cli/pins/*", "cli/policy/*"),
+        "anyio": ("upstream/exchange",),  # whose errors come out of connections
+        "httpx2": ("cli/remote", "upstream/*"),
         "keyring": ("upstream/reference",),
-        "mcp": ("demo", "workspace"),  # a client and a server; the relay itself has no model of the protocol
+        # A client and a server, and what the protocol says in headers; the relay itself has no model of the protocol.
+        "mcp": ("demo", "workspace", "upstream/bearer", "upstream/login", "upstream/provider", "upstream/stamp"),
         "orjson": ("frame",),  # reads what it would write back as it came
         "platformdirs": ("settings",),
+        "pydantic": ("upstream/bearer", "upstream/login", "upstream/provider"),  # what the SDK's models are
         "re2": ("policy/model",),  # expressions on hostile text
         "uvloop": ("cli/serving",),
         "yaml": ("policy/loader",),

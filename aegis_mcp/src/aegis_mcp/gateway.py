@@ -48,11 +48,12 @@ class Gateway:
         outward = asyncio.create_task(self._upstream.run(host_out))
         reload = asyncio.create_task(self._policy.run())
         tend = asyncio.create_task(self._tend())
-        for task in (inward, outward, reload, tend):
+        incidents = asyncio.create_task(self._upstream.follow_incidents())
+        for task in (inward, outward, reload, tend, incidents):
             task.add_done_callback(self._on_done)
         inward.add_done_callback(lambda _: self._stop.set())
         await self._stop.wait()
-        await self._end(outward, inward, reload, tend)
+        await self._end(outward, inward, reload, tend, incidents)
         await host_out.close(_FLUSH_SECONDS)
         if self._failure:
             raise self._failure

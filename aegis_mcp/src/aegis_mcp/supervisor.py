@@ -22,6 +22,7 @@ from aegis_mcp.enforcement import Enforcement, OpenPins
 from aegis_mcp.errors import MalformedFrame, UpstreamUnavailable
 from aegis_mcp.events import Events, say
 from aegis_mcp.frame import MAX_FRAME, Frame, FrameKind
+from aegis_mcp.upstream.incident import Incident, Incidents
 from aegis_mcp.upstream.link import Link, Sink, Start
 
 _HANDSHAKE_SECONDS: Final = 30.0
@@ -38,14 +39,15 @@ _MAX_EARLY: Final = 2 * MAX_FRAME
 class Served:
     """The upstream to serve: its name in policy and log, how it is started, and what the log says of that.
 
-    `address` is the program of a command, or a URL: nothing that may hold a secret. `open_pins` opens the pins of what
-    it says of itself, as a policy has it.
+    `address` is the program of a command, or the origin of a URL: nothing that may hold a secret. `open_pins` opens the
+    pins of what it says of itself, as a policy has it. `incidents` are those of a remote upstream.
     """
 
     name: str
     start: Start
     address: str
     open_pins: OpenPins
+    incidents: Incidents
 
 
 class Supervisor:
@@ -101,6 +103,13 @@ class Supervisor:
         if self._link:
             await self._link.stop()
             self._link.inbox.close()
+        for incident in self._served.incidents.rest():
+            await self._note(incident)
+
+    async def follow_incidents(self) -> None:
+        """Record what happens between the gateway and the upstream beside the messages, until that is cancelled."""
+        while True:
+            await self._note(await self._served.incidents.next())
 
     async def _serve(self, link: Link, to_host: Sink) -> str:
         """Pass on what an upstream sends until it ends; return how it did."""
@@ -190,6 +199,9 @@ class Supervisor:
         if not self._gate.handshake.is_kept_by(answer):
             raise UpstreamUnavailable("it does not answer the handshake as it did before")
         return early
+
+    async def _note(self, incident: Incident) -> None:
+        await self._events.record(EventKind(incident.kind.value), **incident.details)
 
     async def _record(self, kind: EventKind, **details: object) -> None:
         await self._events.record(kind, server=self._served.name, **details)

@@ -45,6 +45,13 @@ class EventKind(Enum):
     PROTOCOL_VIOLATION = "protocol_violation"
     UPSTREAM_STARTED = "upstream_started"
     UPSTREAM_LOST = "upstream_lost"
+    CREDENTIALS_REGISTERED = "credentials_registered"
+    LOGGED_IN = "logged_in"
+    LOGGED_OUT = "logged_out"
+    REFRESH_FAILED = "refresh_failed"
+    REQUEST_FAILED = "request_failed"
+    SESSION_RENEWED = "session_renewed"
+    STATE_REFUSED = "state_refused"
 
 
 class Status(Enum):

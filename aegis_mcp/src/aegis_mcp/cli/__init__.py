@@ -14,6 +14,8 @@ from aegis_mcp.cli.options import audit_log_option, policy_option, workspace_opt
 _COMMANDS: Final = {
     "audit": "Rotate the log, sign it to its end, and acknowledge a break in it.",
     "demo": "Drive the real thing end to end and show the log.",
+    "login": "Log in at a remote upstream.",
+    "logout": "Log out of a remote upstream.",
     "pins": "Look at what servers say of their tools, and approve what has changed.",
     "policy": "Check, explain and try a policy, and begin one.",
     "workspace": "Serve the embedded workspace server itself, without the gateway.",

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from aegis_mcp.audit.anchoring import Anchoring
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.record import EventKind, Recordkeeper
 from aegis_mcp.audit.recorder import Recorder
+from aegis_mcp.cli.secret import check_secret
 from aegis_mcp.cli.signing import signing_keys
 from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.errors import ConfigError
@@ -26,12 +28,13 @@ from aegis_mcp.gateway import Gateway
 from aegis_mcp.limits import Limiter
 from aegis_mcp.pins.quarantine import Pins, default_path
 from aegis_mcp.policy import loader
-from aegis_mcp.policy.model import PinMode, Policy
+from aegis_mcp.policy.model import PinMode, Policy, Upstream
 from aegis_mcp.policy.watch import PolicyWatch
 from aegis_mcp.reload import PolicyReload
 from aegis_mcp.supervisor import Served, Supervisor
 from aegis_mcp.upstream import environment
 from aegis_mcp.upstream.guardian import Guardian
+from aegis_mcp.upstream.incident import Incidents
 from aegis_mcp.upstream.process import UpstreamProcess
 
 Wire = tuple[int, int]
@@ -43,14 +46,10 @@ _EMBEDDED: Final = ("-m", "aegis_mcp", "workspace")
 """What is part of this package, and changes with it: there is nothing to pin."""
 
 
-def serve_command(
-    wire: Wire,
-    policy_file: Path | None,
-    audit_log: Path | None,
-    served: tuple[str, tuple[str, ...]],
-    passed: tuple[str, ...],
+def serve_wrapped(
+    wire: Wire, policy_file: Path | None, audit_log: Path | None, given: Upstream, passed: tuple[str, ...]
 ) -> None:
-    """Serve the upstream `served`, a name and a command, until the host or a signal ends it.
+    """Serve an upstream whose command or URL was given, until the host or a signal ends it.
 
     Raises:
         ConfigError: the policy, the log's place or the environment cannot be used.
@@ -58,8 +57,10 @@ def serve_command(
     """
     watch = PolicyWatch(policy_file)
     policy = loader.chosen(policy_file)
+    known = policy.upstream(given.name)
+    upstream = replace(known, command=given.command, url=given.url, auth=given.auth or known.auth)
     with Guardian.start() as guardian:
-        _serve(wire, (policy, watch), _process(guardian, policy, served, passed), audit_log)
+        _serve(wire, (policy, watch), _served(guardian, policy, upstream, passed), audit_log)
 
 
 def serve_policy(
@@ -68,43 +69,48 @@ def serve_policy(
     """Serve the upstream that the policy names, or the embedded workspace server if it names none.
 
     Raises:
-        ConfigError: the policy names several upstreams and none was chosen, or what `serve_command` says.
+        ConfigError: the policy names several upstreams and none was chosen, or what `serve_wrapped` says.
         UpstreamUnavailable: the upstream cannot be run.
     """
     watch = PolicyWatch(policy_file)
     policy = loader.chosen(policy_file)
-    served = _choose(policy, chosen) or ("workspace", _workspace_command(workspace))
+    upstream = _choose(policy, chosen) or replace(policy.upstream("workspace"), command=_workspace_command(workspace))
     with Guardian.start() as guardian:
-        _serve(wire, (policy, watch), _process(guardian, policy, served), audit_log)
+        _serve(wire, (policy, watch), _served(guardian, policy, upstream), audit_log)
 
 
-def _process(
-    guardian: Guardian, policy: Policy, served: tuple[str, tuple[str, ...]], passed: tuple[str, ...] = ()
-) -> Served:
-    """Return an upstream that is a process; its environment is settled here, before anything starts."""
-    name, command = served
-    seen = environment.build(os.environ, policy.upstream(name).env, passed)
-    # Of the command only the program is said: arguments may hold secrets.
+def _served(guardian: Guardian, policy: Policy, upstream: Upstream, passed: tuple[str, ...] = ()) -> Served:
+    """Return what is to be served; its environment and secrets are settled here, before anything starts."""
+    check_secret(policy, upstream)
+    if upstream.url:
+        from aegis_mcp.cli.remote import served  # noqa: PLC0415 - who has no remote upstream does not load the SDK
+
+        return served(upstream, partial(_open_pins, upstream))
+    command = upstream.command
+    assert command  # noqa: S101 - what is served has a command or a URL
+    seen = environment.build(os.environ, upstream.env, passed)
     start = partial(UpstreamProcess.start, command, seen, guardian)
-    return Served(name, start, command[0], partial(_open_pins, name, command))
+    # Of the command only the program is said: arguments may hold secrets.
+    return Served(upstream.name, start, command[0], partial(_open_pins, upstream), Incidents(upstream.name))
 
 
-def _open_pins(name: str, command: tuple[str, ...], policy: Policy) -> Pins | None:
-    """Return the pins of a server that is started with this command, beside the policy that asks for them."""
+def _open_pins(upstream: Upstream, policy: Policy) -> Pins | None:
+    """Return the pins of a server that is reached in this way, beside the policy that asks for them."""
+    command = upstream.command or ()
     if policy.pins is PinMode.OFF or command[:4] == (sys.executable, *_EMBEDDED):
         return None
-    origin = json.dumps(command, ensure_ascii=False, separators=(",", ":"))
+    origin = upstream.url or json.dumps(command, ensure_ascii=False, separators=(",", ":"))
     is_required = policy.pins is PinMode.REQUIRE
-    return Pins.open(default_path(Path(policy.editable)), name, origin, is_required=is_required)
+    return Pins.open(default_path(Path(policy.editable)), upstream.name, origin, is_required=is_required)
 
 
-def _choose(policy: Policy, chosen: str | None) -> tuple[str, tuple[str, ...]] | None:
-    commands = {upstream.name: upstream.command for upstream in policy.upstreams.values() if upstream.command}
-    if chosen is not None and chosen not in commands:
-        raise ConfigError(f"the policy names no upstream {chosen!r} with a command; it names {sorted(commands)}")
-    if chosen is None and len(commands) > 1:
-        raise ConfigError(f"the policy names the upstreams {sorted(commands)}; choose one with --upstream NAME")
-    return next(((name, command) for name, command in commands.items() if chosen in {None, name}), None)
+def _choose(policy: Policy, chosen: str | None) -> Upstream | None:
+    known = {name: upstream for name, upstream in policy.upstreams.items() if upstream.command or upstream.url}
+    if chosen is not None and chosen not in known:
+        raise ConfigError(f"the policy names no upstream {chosen!r} with a command or a url; it names {sorted(known)}")
+    if chosen is None and len(known) > 1:
+        raise ConfigError(f"the policy names the upstreams {sorted(known)}; choose one with --upstream NAME")
+    return next((upstream for name, upstream in known.items() if chosen in {None, name}), None)
 
 
 def _workspace_command(workspace: Path | None) -> tuple[str, ...]:

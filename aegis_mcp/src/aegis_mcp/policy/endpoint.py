@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from aegis_mcp.loopback import is_loopback
 from aegis_mcp.policy.fields import Fields
 from aegis_mcp.policy.located import Located, Mapping, Scalar
 from aegis_mcp.policy.model import Auth, Header, OAuth
@@ -124,14 +124,6 @@ def url_mistake(text: str) -> str | None:
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         return "http:// is only for this machine (localhost, 127.0.0.1, [::1]); use https://"
     return None
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host, as a URL names it, is this machine itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _split(text: str) -> SplitResult | None:

@@ -10,7 +10,8 @@ from typing import Final
 import click
 
 from aegis_mcp.audit.record import MAX_TEXT, EventKind
-from aegis_mcp.cli.audit.options import PATIENCE, open_log
+from aegis_mcp.cli.audit.options import open_log
+from aegis_mcp.cli.log import PATIENCE
 from aegis_mcp.cli.options import audit_log_option, policy_option
 from aegis_mcp.cli.output import format_option, print_json, print_line, refusing
 from aegis_mcp.errors import ConfigError

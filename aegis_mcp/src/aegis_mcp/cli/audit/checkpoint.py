@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from aegis_mcp.cli.audit.options import PATIENCE, open_log
+from aegis_mcp.cli.audit.options import open_log
+from aegis_mcp.cli.log import PATIENCE
 from aegis_mcp.cli.options import audit_log_option, policy_option
 from aegis_mcp.cli.output import format_option, print_json, print_line, refusing
 

@@ -10,6 +10,7 @@ import click
 
 from aegis_mcp.cli.options import policy_option
 from aegis_mcp.cli.output import format_option, print_json, refusing
+from aegis_mcp.cli.secret import check_secret
 from aegis_mcp.errors import PolicyError
 from aegis_mcp.policy import loader
 from aegis_mcp.policy.model import Policy
@@ -21,13 +22,15 @@ from aegis_mcp.policy.model import Policy
 def check(policy: Path | None, form: str) -> None:
     """Name every mistake of a policy file, with its line and column.
 
-    The exit status is 0 for a policy that the gateway would use and 2 for one with mistakes.
+    The exit status is 0 for a policy that the gateway would use here and 2 for one with mistakes, or with an upstream
+    that one logs in to and no secret for that in the environment.
 
     Example: aegis-mcp policy check --policy ~/aegis/policy.yaml
     """
     try:
         with refusing(form, policy):
             loaded = loader.chosen(policy)
+            check_secret(loaded)
     except PolicyError as exc:
         click.echo(str(exc))  # the mistakes are the result
         sys.exit(2)

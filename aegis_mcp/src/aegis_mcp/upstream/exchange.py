@@ -1,0 +1,268 @@
+"""One HTTP exchange with a remote upstream: bounded in time and size, and every failure said in one sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, Protocol, TypeAlias
+
+import anyio
+import httpx2
+
+from aegis_mcp.errors import UpstreamUnavailable
+from aegis_mcp.frame import MAX_FRAME
+from aegis_mcp.upstream.network import GuardedTransport, Reach, certificate_error, origin
+
+_CONNECT_SECONDS: Final = 10.0
+_WRITE_SECONDS: Final = 30.0
+_FIRST_CONTACT_SECONDS: Final = 1.2
+_MAX_REDIRECTS: Final = 5
+_MAX_ANSWER: Final = 256 * 1024
+"""Bytes of the largest answer to a request of the gateway's own."""
+_FIELD_NAMES: Final = 1024
+"""Bytes that an event may have beside a frame: the names of its fields."""
+_SECONDS: Final = re.compile(r"[0-9]{1,6}")
+_BROKEN: Final = "broke the connection off"
+_SENTENCES: Final[dict[type[Exception], str]] = {
+    httpx2.ConnectError: "could not be reached: nothing takes connections there",
+    httpx2.ProxyError: "could not be reached through the proxy that the environment names",
+    httpx2.SSEError: f"sent an event of more than {MAX_FRAME} bytes, or no stream of events at all",
+    httpx2.InvalidURL: "redirects to what is no address",
+}
+_REFUSALS: Final[dict[int, str]] = {
+    HTTPStatus.UNAUTHORIZED: "wants to know who asks (401), and does not accept what `auth` in the policy says",
+    HTTPStatus.FORBIDDEN: "forbids this (403)",
+    HTTPStatus.NOT_FOUND: "has nothing at its address (404)",
+}
+
+
+Ask: TypeAlias = Callable[[httpx2.Request], Awaitable[httpx2.Response]]
+"""Sends a request of the gateway's own and returns the response with its whole body, both bounded."""
+
+
+class Authorization(Protocol):
+    """How the gateway shows an upstream who it is, where headers of the policy do not say it."""
+
+    async def headers(self, ask: Ask) -> dict[str, str]:
+        """Return what goes with a request."""
+        ...
+
+    async def is_to_retry(self, response: httpx2.Response, ask: Ask) -> bool:
+        """Look at a response; return whether the request is to be sent again with other headers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a remote upstream is. `timeout` is how many seconds it may be silent; `headers` go with each request."""
+
+    name: str
+    url: str
+    reach: Reach
+    timeout: float
+    headers: Mapping[str, str]
+    auth: Authorization | None = None
+
+
+@dataclass(slots=True)
+class Departure:
+    """How far a request has got: `sent` is set once its last byte has left, or it never will."""
+
+    within: float = _CONNECT_SECONDS
+    sent: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Http:
+    """The way to one endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._client = httpx2.AsyncClient(
+            transport=GuardedTransport(endpoint.reach),
+            # Nothing that has to be unpacked: a small answer could become a large one.
+            headers={"accept-encoding": "identity", **endpoint.headers},
+            timeout=httpx2.Timeout(_CONNECT_SECONDS, read=endpoint.timeout, write=_WRITE_SECONDS),
+            follow_redirects=False,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    @asynccontextmanager
+    async def exchange(
+        self, method: str, headers: Mapping[str, str], body: bytes | None = None, departure: Departure | None = None
+    ) -> AsyncGenerator[httpx2.Response]:
+        """Send one request and yield the response, whose body has not been read.
+
+        Redirects are followed where they lead to the same origin with the same method.
+
+        Raises:
+            UpstreamUnavailable: the request or its response did not come through.
+        """
+        auth = self._endpoint.auth
+        with self._explained():
+            request = self._client.build_request(method, self._endpoint.url, headers=dict(headers), content=body)
+            response = await self._authorized(request, departure or Departure(), auth)
+            if auth and await _is_to_retry(auth, response, self.ask):
+                response = await self._authorized(request, departure or Departure(), auth)
+                if await _is_to_retry(auth, response, self.ask):
+                    raise UpstreamUnavailable(refusal(response))
+            try:
+                yield response
+            finally:
+                await response.aclose()
+
+    async def ask(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request of the gateway's own and return the response with its whole body.
+
+        Raises:
+            UpstreamUnavailable: it did not come through.
+        """
+        with self._explained():
+            response = await self._send(request, Departure(_FIRST_CONTACT_SECONDS))
+            try:
+                content = await self.body(response, _MAX_ANSWER)
+            finally:
+                await response.aclose()
+        return httpx2.Response(
+            response.status_code, headers=response.headers, content=content, request=response.request
+        )
+
+    async def _authorized(
+        self, request: httpx2.Request, departure: Departure, auth: Authorization | None
+    ) -> httpx2.Response:
+        """Send a request with what shows who asks, and follow redirects within its origin."""
+        if auth:
+            request.headers.update(await auth.headers(self.ask))
+        response = await self._send(request, departure)
+        for _ in range(_MAX_REDIRECTS):
+            following = _following(response)
+            if following is None:
+                break
+            await response.aclose()
+            response = await self._send(following, departure)
+        return response
+
+    async def _send(self, request: httpx2.Request, departure: Departure) -> httpx2.Response:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(departure.within) as limit:
+
+                async def trace(event: str, _: Mapping[str, Any]) -> None:
+                    if event.endswith("send_request_headers.started"):
+                        limit.reschedule(loop.time() + self._endpoint.timeout)
+                        departure.within = self._endpoint.timeout
+                    elif event.endswith("send_request_body.complete"):
+                        departure.sent.set()
+
+                request.extensions["trace"] = trace
+                return await self._client.send(request, stream=True)
+        except TimeoutError as exc:
+            if departure.sent.is_set():
+                raise
+            raise UpstreamUnavailable(f"could not be reached within {departure.within:g} s") from exc
+
+    async def body(self, response: httpx2.Response, most: int = MAX_FRAME) -> bytes:
+        """Return the body of a response of at most so many bytes.
+
+        Raises:
+            UpstreamUnavailable: it has more, or it did not come in time.
+        """
+        chunks: list[bytes] = []
+        size = 0
+        with self._explained():
+            _refuse_packed(response)
+            async with asyncio.timeout(self._endpoint.timeout):
+                async for chunk in response.aiter_raw():
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if size > most:
+                        raise UpstreamUnavailable(f"sent an answer of more than {most} bytes")
+        return b"".join(chunks)
+
+    async def events(self, response: httpx2.Response, silence: float | None) -> AsyncGenerator[httpx2.ServerSentEvent]:
+        """Yield the events of a stream until it ends, each within `silence` seconds after the one before.
+
+        Raises:
+            UpstreamUnavailable: the stream broke, fell silent, or sent something too large.
+        """
+        with self._explained():
+            _refuse_packed(response)
+            response.encoding = "utf-8"  # whatever the header says (HTML, server-sent events, parsing)
+            source = aiter(httpx2.EventSource(response, max_event_size=MAX_FRAME + _FIELD_NAMES))
+            while True:
+                try:
+                    async with asyncio.timeout(silence):
+                        event = await anext(source)
+                except StopAsyncIteration:
+                    return
+                yield event
+
+    @contextmanager
+    def _explained(self) -> Generator[None]:
+        """Say in one sentence what went wrong, without the URL, whose query may hold a secret."""
+        try:
+            yield
+        except TimeoutError as exc:
+            raise UpstreamUnavailable(f"has not answered within {self._endpoint.timeout:g} s") from exc
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ssl.SSLError, OSError) as exc:
+            raise UpstreamUnavailable(self._sentence(exc)) from exc
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
+            raise UpstreamUnavailable(_BROKEN) from exc
+
+    def _sentence(self, error: Exception) -> str:
+        if failure := certificate_error(error):
+            return f"could not be reached over TLS: {getattr(failure, 'verify_message', '') or failure.reason}"
+        if isinstance(error, (httpx2.ConnectTimeout, httpx2.PoolTimeout)):
+            return f"could not be reached within {_CONNECT_SECONDS:g} s"
+        if isinstance(error, httpx2.TimeoutException):
+            return f"has not answered within {self._endpoint.timeout:g} s"
+        return next((sentence for kind, sentence in _SENTENCES.items() if isinstance(error, kind)), _BROKEN)
+
+
+def refusal(response: httpx2.Response) -> str:
+    """Say what a status that is no success means, to continue "the upstream 'files' …"."""
+    status = response.status_code
+    if response.next_request is not None:
+        aim = origin(response.next_request.url)
+        return f"redirects to {aim}, which is not followed; if that is the server that you mean, write it in the policy"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        after = response.headers.get("retry-after", "")
+        return f"was asked too often (429){f'; try again in {after} s' if _SECONDS.fullmatch(after) else ''}"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return f"failed ({status})"
+    return _REFUSALS.get(status, f"answered with HTTP status {status}")
+
+
+async def _is_to_retry(auth: Authorization, response: httpx2.Response, ask: Ask) -> bool:
+    """Tell whether a request is to be sent again; a response that nobody will read is closed."""
+    is_to_retry = True
+    try:
+        is_to_retry = await auth.is_to_retry(response, ask)
+    finally:
+        if is_to_retry:
+            await response.aclose()
+    return is_to_retry
+
+
+def _following(response: httpx2.Response) -> httpx2.Request | None:
+    """Return the request that a redirect asks for, if it keeps to the method and the origin."""
+    following = response.next_request
+    if following is None or following.method != response.request.method:
+        return None
+    return following if _origin(following.url) == _origin(response.request.url) else None
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None, bytes]:
+    return (url.scheme, url.host, url.port, url.userinfo)
+
+
+def _refuse_packed(response: httpx2.Response) -> None:
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UpstreamUnavailable("packed an answer that was to come as it is (Content-Encoding)")

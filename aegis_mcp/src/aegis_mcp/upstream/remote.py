@@ -1,0 +1,303 @@
+"""A remote upstream over streamable HTTP, as one link: frames go out to it as they are, and come back as they are.
+
+Each request of the host is one POST, whose response is the answer or a stream that ends with it. Requests leave in
+the order in which they came. In the era of the handshake there is a session, and a stream for what the server sends
+unasked. What cannot be answered is answered with the reason, in bounded time (MCP, transports, streamable HTTP).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import httpx2
+
+from aegis_mcp import frame as frames
+from aegis_mcp.errors import GatewayError, MalformedFrame, UpstreamUnavailable
+from aegis_mcp.frame import FlightKey, Frame, FrameKind
+from aegis_mcp.upstream.exchange import Departure, Endpoint, Http, refusal
+from aegis_mcp.upstream.incident import IncidentKind, Incidents
+from aegis_mcp.upstream.mailbox import Arrivals, Departures
+from aegis_mcp.upstream.stamp import Stamp, revision_of
+from aegis_mcp.upstream.stream import LONGEST_PAUSE, Stream, one_line
+
+_SESSION: Final = "mcp-session-id"
+_OPENING: Final = frozenset({"initialize", "server/discover"})
+_UNLIMITED: Final = frozenset({"subscriptions/listen"})
+_FIRST_CONTACT_SECONDS: Final = 1.2
+"""What a host that starts waits for a server that is down, at the most."""
+_ORDER_SECONDS: Final = 1.0
+_FAREWELL_SECONDS: Final = 0.8
+_CLOSING_SECONDS: Final = 0.2
+_MOST_FAILURES: Final = 3
+_MAX_ERROR_BODY: Final = 64 * 1024
+_TYPES: Final = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+
+
+class RemoteUpstream:
+    """A remote upstream; to start it asks nothing of the network."""
+
+    def __init__(self, endpoint: Endpoint, incidents: Incidents) -> None:
+        self._endpoint = endpoint
+        self._incidents = incidents
+        self._http = Http(endpoint)
+        self._stamp = Stamp()
+        self._session: str | None = None
+        self._handshake: list[Frame] = []
+        self._renewing = asyncio.Lock()
+        self._asked: dict[FlightKey, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.inbox = Arrivals()
+        self.outbox = Departures()
+        self._run(self._send_all())
+        self._run(self._watch_overflow())
+
+    @classmethod
+    async def start(cls, endpoint: Endpoint, incidents: Incidents) -> RemoteUpstream:
+        """Return a link that connects when the host has something to say."""
+        return cls(endpoint, incidents)
+
+    async def ended(self) -> str:
+        """Wait for the end of the link and say how it ended."""
+        return await asyncio.shield(self._over)
+
+    async def stop(self) -> None:
+        """Give up what is under way, and the session, within a second."""
+        await self.outbox.close(0)
+        for task in self._tasks:
+            task.cancel()
+        with contextlib.suppress(TimeoutError, GatewayError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._say_farewell()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                await self._http.close()
+        self.inbox.close()
+        if not self._over.done():
+            self._over.set_result("was stopped")
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+        return task
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        # A defect ends the link and is not lost: whoever waits for the end meets it.
+        if not task.cancelled() and (failure := task.exception()) and not self._over.done():
+            self._over.set_exception(failure)
+
+    async def _watch_overflow(self) -> None:
+        await self.outbox.overflow.wait()
+        if not self._over.done():
+            self._over.set_result("does not take what is sent to it")
+
+    async def _send_all(self) -> None:
+        while True:
+            frame = frames.parse(await self.outbox.next())
+            if frame.kind is FrameKind.REQUEST:
+                await self._start(frame)
+            elif frame.method == "notifications/cancelled" and self._stamp.is_modern:
+                self._abandon(frame)
+            else:
+                await self._tell(frame)
+
+    async def _start(self, frame: Frame) -> None:
+        """Begin to ask, and let what comes after it wait until this has left, though not for ever."""
+        departure = Departure(_FIRST_CONTACT_SECONDS) if frame.method in _OPENING else Departure()
+        self._asked[frame.key] = self._run(self._ask(frame, departure))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(departure.sent.wait(), _ORDER_SECONDS)
+
+    def _abandon(self, frame: Frame) -> None:
+        """Take a request back: in the era without sessions, to close its stream says so."""
+        if task := self._asked.get(frames.key_of(frame.params.get("requestId"))):
+            task.cancel()
+
+    async def _tell(self, frame: Frame) -> None:
+        """Send what has no answer; that it did not arrive is recorded."""
+        try:
+            async with self._http.exchange("POST", self._headers(frame), frame.raw) as response:
+                if not response.is_success:
+                    raise UpstreamUnavailable(refusal(response))
+        except GatewayError as exc:
+            self._report(frame, str(exc))
+            return
+        if frame.method == "notifications/initialized":
+            self._handshake = [*self._handshake[:1], frame]
+            self._run(self._listen())
+
+    async def _ask(self, frame: Frame, departure: Departure) -> None:
+        try:
+            await self._answered(frame, departure)
+        except GatewayError as exc:
+            self._report(frame, str(exc))
+            self.inbox.put_now(self._unanswered(frame, str(exc)))
+        finally:
+            departure.sent.set()
+            if self._asked.get(frame.key) is asyncio.current_task():
+                del self._asked[frame.key]
+
+    async def _answered(self, frame: Frame, departure: Departure) -> None:
+        """Ask, and see that the answer arrives; in a session that the server has forgotten, ask again in a new one."""
+        if frame.method == "initialize":
+            self._session, self._handshake = None, [frame]
+        session = self._session
+        if await self._asked_once(frame, departure, session):
+            return
+        await self._renew(session)
+        if not await self._asked_once(frame, departure, self._session):
+            raise UpstreamUnavailable("does not know the session that it has just begun")
+
+    async def _asked_once(self, frame: Frame, departure: Departure, session: str | None) -> bool:
+        """Ask, and see that the answer arrives; return False where the server does not know the session any more."""
+
+        async def take(line: bytes) -> bool:
+            return await self._pass_on(frame, line)
+
+        stream = Stream(take, None if frame.method in _UNLIMITED else self._endpoint.timeout)
+        async with self._http.exchange("POST", self._headers(frame), frame.raw, departure) as response:
+            if response.status_code == HTTPStatus.NOT_FOUND and session:
+                return False
+            if frame.method == "initialize":
+                self._session = response.headers.get(_SESSION)
+            if not response.is_success or _type_of(response) != "text/event-stream":
+                await self._take(frame, response)
+                return True
+            if await stream.follow(self._http, response):
+                return True
+        await self._resume(stream)
+        return True
+
+    async def _take(self, frame: Frame, response: httpx2.Response) -> None:
+        """Take the answer out of a response that is one message."""
+        is_json = _type_of(response) == "application/json"
+        if response.is_success and not is_json:
+            raise UpstreamUnavailable("took the request, and answered with something that is no message")
+        most = frames.MAX_FRAME if response.is_success else _MAX_ERROR_BODY
+        line = one_line(await self._http.body(response, most)) if is_json else b""
+        if not response.is_success:
+            line = _error_to(frame, line)
+            if line is None:
+                raise UpstreamUnavailable(refusal(response))
+        if not await self._pass_on(frame, line):
+            raise UpstreamUnavailable("answered with something that is no answer to this request")
+
+    async def _pass_on(self, frame: Frame, line: bytes) -> bool:
+        """Pass a line on that came for a request; return whether it is the answer."""
+        await self.inbox.put(line)
+        return self._is_answer(frame, line)
+
+    async def _resume(self, stream: Stream) -> None:
+        """Take a stream up again where it broke, until the answer is there or it does not come back."""
+        failures = 0
+        while stream.last is not None and failures < _MOST_FAILURES:
+            stream.check_silence()
+            before = stream.last
+            await asyncio.sleep(stream.pause)
+            with contextlib.suppress(UpstreamUnavailable):
+                async with self._http.exchange("GET", self._headers() | stream.headers) as response:
+                    if response.is_success and await stream.follow(self._http, response):
+                        return
+            failures = 0 if stream.last != before else failures + 1
+        raise UpstreamUnavailable("ended the stream before the answer")
+
+    async def _listen(self) -> None:
+        """Follow what the server sends unasked, for as long as the session lives."""
+
+        async def take(line: bytes) -> bool:
+            await self.inbox.put(line)
+            return False
+
+        session, stream, pause = self._session, Stream(take), 0.0
+        while session == self._session:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause + stream.pause, LONGEST_PAUSE)
+            with contextlib.suppress(GatewayError):
+                async with self._http.exchange("GET", self._headers() | stream.headers) as response:
+                    if response.status_code in {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_FOUND}:
+                        return  # the server sends nothing unasked, or has forgotten the session
+                    if response.is_success:
+                        pause = 0.0
+                        await stream.follow(self._http, response)
+                        pause = stream.pause
+
+    async def _renew(self, lost: str | None) -> None:
+        """Begin a new session with the host's own words, in the place of one that the server has forgotten."""
+        async with self._renewing:
+            if self._session != lost:
+                return  # another request has done it meanwhile
+            opening, *initialized = self._handshake
+            async with self._http.exchange("POST", _TYPES | self._stamp.headers(opening), opening.raw) as response:
+                if not response.is_success:
+                    raise UpstreamUnavailable(f"has forgotten the session, and {refusal(response)}")
+                self._session = response.headers.get(_SESSION)
+                await self._settle(opening, response)
+            for frame in initialized:
+                await self._tell(frame)
+            self._incidents.report(IncidentKind.SESSION_RENEWED)
+
+    async def _settle(self, opening: Frame, response: httpx2.Response) -> None:
+        """Take the answer to the handshake, of which the host needs to know nothing."""
+
+        async def take(line: bytes) -> bool:
+            return self._is_answer(opening, line)
+
+        if _type_of(response) == "application/json":
+            await take(one_line(await self._http.body(response)))
+        else:
+            await Stream(take, self._endpoint.timeout).follow(self._http, response)
+
+    async def _say_farewell(self) -> None:
+        if self._session:
+            async with self._http.exchange("DELETE", self._headers()):
+                pass  # a server that keeps no sessions answers 405, which is as good
+
+    def _is_answer(self, frame: Frame, line: bytes) -> bool:
+        """Tell whether a line answers a request, and learn from it how to ask from now on."""
+        try:
+            answer = frames.parse(line)
+        except MalformedFrame:
+            return False  # the gate records it
+        if answer.kind is not FrameKind.RESPONSE or answer.key != frame.key:
+            return False
+        result = answer.message.get("result")
+        if isinstance(result, dict):
+            self._stamp.learn(frame, cast("dict[str, Any]", result))
+        return True
+
+    def _headers(self, frame: Frame | None = None) -> dict[str, str]:
+        session = {_SESSION: self._session} if self._session else {}
+        return _TYPES | session | (self._stamp.headers(frame) if frame else self._stamp.session_headers())
+
+    def _report(self, frame: Frame, why: str) -> None:
+        asked = {"method": frame.method} if frame.id is None else {"method": frame.method, "request_id": frame.id}
+        self._incidents.report(IncidentKind.REQUEST_FAILED, reason=why, **asked)
+
+    def _unanswered(self, frame: Frame, why: str) -> bytes:
+        text = f"No answer: the upstream {self._endpoint.name!r} {why}"
+        if frame.method == "tools/call":
+            return frames.tool_error(frame.id, text, is_modern=revision_of(frame) is not None)
+        return frames.error(frame.id, frames.UNAVAILABLE, text)
+
+
+def _type_of(response: httpx2.Response) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _error_to(frame: Frame, line: bytes) -> bytes | None:
+    """Return the JSON-RPC error in the body of a refusal, with the id of the request that it refuses; else None."""
+    try:
+        message = frames.load(line)
+    except MalformedFrame:
+        return None
+    if not isinstance(message.get("error"), dict):
+        return None
+    # A server that refuses a request before it reads it does not know its id.
+    return line if frames.key_of(message.get("id")) == frame.key else frames.dump({**message, "id": frame.id})

@@ -1,0 +1,75 @@
+"""A stream of messages over one or more responses: where one breaks, the next goes on after the last event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Final
+
+import httpx2
+
+from aegis_mcp.errors import UpstreamUnavailable
+from aegis_mcp.upstream.exchange import Http
+
+_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 30.0
+"""Seconds between two responses at the most, whatever the server asks for."""
+
+
+class Stream:
+    """What comes on one stream goes line by line to `take`, until that says that it has had enough.
+
+    `silence` is how many seconds a server may let pass between two events, None for as many as it likes.
+    """
+
+    def __init__(self, take: Callable[[bytes], Awaitable[bool]], silence: float | None = None) -> None:
+        self._take = take
+        self._silence = silence
+        self._since = time.monotonic()
+        self.last: str | None = None
+        """The id of the last event, from which a server can go on (server-sent events, Last-Event-ID)."""
+        self.pause = _PAUSE
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that say where to go on."""
+        return {"last-event-id": self.last} if self.last else {}
+
+    async def follow(self, http: Http, response: httpx2.Response) -> bool:
+        """Take what a response brings; return whether `take` has had enough.
+
+        Raises:
+            UpstreamUnavailable: it broke, and it cannot be gone on with.
+        """
+        try:
+            async with aclosing(http.events(response, self._silence)) as events:
+                async for event in events:
+                    self._move(event)
+                    if event.event == "message" and event.data and await self._take(one_line(event.data.encode())):
+                        return True
+        except UpstreamUnavailable:
+            if self.last is None:
+                raise
+        return False
+
+    def check_silence(self) -> None:
+        """See that something but signs of life has come in time.
+
+        Raises:
+            UpstreamUnavailable: it has not.
+        """
+        if self._silence and time.monotonic() - self._since > self._silence:
+            raise UpstreamUnavailable(f"has not answered within {self._silence:g} s")
+
+    def _move(self, event: httpx2.ServerSentEvent) -> None:
+        self.last = event.id or self.last
+        if event.data:
+            self._since = time.monotonic()
+        if event.retry is not None:
+            self.pause = min(max(event.retry / 1000, 0.01), LONGEST_PAUSE)
+
+
+def one_line(message: bytes) -> bytes:
+    """Return a message on one line: a line break is white space outside of strings, and JSON has none inside."""
+    return message.replace(b"\r", b" ").replace(b"\n", b" ").strip()

@@ -1,0 +1,200 @@
+"""What can go wrong with a remote server: a clear sentence for the host, an entry in the log, nothing that hangs."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from support.gateway import Stage
+from support.remote import host_of, policy_for, remote_server, text_of
+
+PRIVATE: Final = "http://169.254.169.254/latest"
+
+FAILURES: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
+    "401": ("status", {"status": 401}, "wants to know who asks (401)"),
+    "403": ("status", {"status": 403}, "forbids this (403)"),
+    "404 again": ("status", {"status": 404}, "does not know the session that it has just begun"),
+    "418": ("status", {"status": 418}, "answered with HTTP status 418"),
+    "429": ("status", {"status": 429}, "was asked too often (429)"),
+    "429 and a time": ("status", {"status": 429, "headers": {"retry-after": "17"}}, "(429); try again in 17 s"),
+    "429 and junk": ("status", {"status": 429, "headers": {"retry-after": "soon"}}, "was asked too often (429)"),
+    "500": ("status", {"status": 500}, "failed (500)"),
+    "503": ("status", {"status": 503}, "failed (503)"),
+    "to a private address": ("redirect", {"to": PRIVATE}, "redirects to http://169.254.169.254, which is not followed"),
+    "to another origin": ("redirect", {"to": "https://evil.example/?a=b"}, "redirects to https://evil.example, which"),
+    "silent": ("silent", {}, "has not answered within 1 s"),
+    "slow": ("dribble", {}, "has not answered within 1 s"),
+    "endless": ("endless", {}, "sent an answer of more than 16777216 bytes"),
+    "an endless event": ("endless_event", {}, "sent an event of more than 16777216 bytes"),
+    "100 MB": ("huge", {}, "sent an answer of more than 16777216 bytes"),
+    "packed": ("packed", {}, "packed an answer"),
+    "html": ("html", {}, "answered with something that is no message"),
+    "accepted": ("accepted", {}, "answered with something that is no message"),
+    "not JSON-RPC": ("junk", {}, "no answer to this request"),
+    "another id": ("other", {}, "no answer to this request"),
+    "an interrupted stream": ("cut", {}, "ended the stream before the answer"),
+    "polled in vain": ("polled", {}, "has not answered within 1 s"),
+    "hung up": ("hang_up", {}, "failed (500)"),
+}
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    with remote_server(tmp_path_factory.mktemp("remote")) as url:
+        yield url
+
+
+@pytest.mark.parametrize(("tool", "arguments", "expected"), FAILURES.values(), ids=FAILURES)
+def test_a_failure_is_said_in_one_sentence_and_the_next_call_goes_on(
+    tmp_path: Path, remote: str, tool: str, arguments: dict[str, Any], expected: str
+) -> None:
+    stage = Stage(tmp_path, policy_for(remote, timeout=1 if "within" in expected else 30))
+    with host_of(stage) as host:
+        host.initialize()
+        answer = host.call(tool, arguments)
+        assert answer["result"]["isError"] is True
+        assert text_of(answer).startswith("No answer: the upstream 'remote' ")
+        assert expected in text_of(answer)
+        assert "secret-of-the-server" not in text_of(answer)
+        assert text_of(host.call("echo", {"n": 1})) == '{"n": 1}'
+    failed = [entry["event"] for entry in stage.entries() if entry["event"].get("kind") == "request_failed"]
+    assert [expected in event["reason"] for event in failed] == [True]
+    phases = [entry["event"]["phase"] for entry in stage.requests()]
+    assert sorted(phases) == ["intent", "intent", "outcome", "outcome"]
+    assert stage.verify().returncode == 0
+
+
+def test_an_error_of_the_server_that_does_not_know_the_id_reaches_the_one_who_asked(
+    tmp_path: Path, remote: str
+) -> None:
+    with host_of(Stage(tmp_path, policy_for(remote))) as host:
+        host.initialize()
+        assert host.call("refuse", {})["error"] == {"code": -32602, "message": "no such thing"}
+
+
+def _explained(stage: Stage, within: float) -> str:
+    """Return why `initialize` has failed, and see that it was said in time, from the start of the process on."""
+    started = time.monotonic()
+    with host_of(stage) as host:
+        why = text_of(host.initialize())
+        # The bound is two seconds on a machine of its own; what is measured here shares one.
+        assert time.monotonic() - started < within
+    return why
+
+
+def test_a_server_that_is_down_is_explained_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    why = _explained(Stage(tmp_path, policy_for(f"http://127.0.0.1:{port}/mcp")), 10)
+    assert why == "No answer: the upstream 'remote' could not be reached: nothing takes connections there"
+
+
+@contextmanager
+def _full() -> Generator[int]:
+    """Yield a port at which connections are never completed: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(address)
+        yield address[1]
+        for each in waiting:
+            each.close()
+
+
+def test_a_server_that_takes_no_connection_is_explained_within_two_seconds(tmp_path: Path) -> None:
+    with _full() as port:
+        why = _explained(Stage(tmp_path, policy_for(f"http://127.0.0.1:{port}/mcp")), 10)
+    assert why == "No answer: the upstream 'remote' could not be reached within 1.2 s"
+
+
+def test_a_name_that_does_not_exist_is_explained(tmp_path: Path) -> None:
+    why = _explained(Stage(tmp_path, policy_for("https://nowhere.invalid/mcp")), 10)
+    assert "'remote' could not be reached within 1.2 s" in why or "the name 'nowhere.invalid' cannot be" in why
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "10.1.2.3", "[fd00::1]", "[::ffff:10.0.0.1]", "100.64.0.1", "0.0.0.1"]
+)
+def test_a_private_address_is_not_asked_unless_the_policy_says_so(tmp_path: Path, host: str) -> None:
+    why = _explained(Stage(tmp_path, policy_for(f"https://{host}/mcp")), 10)
+    assert "is not an address of the internet, and the policy does not say `allow_private: true`" in why
+
+
+def test_a_private_address_is_asked_where_the_policy_says_so(tmp_path: Path) -> None:
+    why = _explained(Stage(tmp_path, policy_for("https://127.0.0.2:9/mcp", "allow_private: true")), 10)
+    assert "nothing takes connections there" in why
+
+
+def _certificate(directory: Path, name: str, days: int) -> tuple[str, str]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    begin = datetime.now(UTC) - timedelta(days=10)
+    alternative = x509.IPAddress(ipaddress.ip_address(name))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.PKCS8
+    pem = serialization.Encoding.PEM
+    (directory / "key.pem").write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()))
+    (directory / "certificate.pem").write_bytes(certificate.public_bytes(pem))
+    return str(directory / "certificate.pem"), str(directory / "key.pem")
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "is_trusted", "expected"),
+    [
+        ("127.0.0.1", 20, False, "could not be reached over TLS: self-signed certificate"),
+        ("127.0.0.1", 5, True, "could not be reached over TLS: certificate has expired"),
+        ("127.0.0.9", 20, True, "could not be reached over TLS: IP address mismatch"),
+        ("127.0.0.1", 20, True, None),
+    ],
+    ids=["unknown", "expired", "another name", "trusted"],
+)
+def test_tls_is_verified(tmp_path: Path, name: str, days: int, is_trusted: bool, expected: str | None) -> None:
+    certificate, key = _certificate(tmp_path, name, days)
+    with remote_server(tmp_path, "--certificate", certificate, "--key", key) as url:
+        extra = {"SSL_CERT_FILE": certificate} if is_trusted else {}
+        with host_of(Stage(tmp_path, policy_for(url), extra)) as host:
+            answer = host.initialize()
+    assert ("result" in answer) is (expected is None)
+    assert expected is None or expected in text_of(answer)
+
+
+def test_clear_text_over_tls_is_explained(tmp_path: Path, remote: str) -> None:
+    why = _explained(Stage(tmp_path, policy_for(remote.replace("http://", "https://"))), 10)
+    assert "could not be reached over TLS" in why
+
+
+def test_the_end_does_not_wait_for_a_server_that_hangs(tmp_path: Path, remote: str) -> None:
+    stage = Stage(tmp_path, policy_for(remote))
+    with host_of(stage) as host:
+        host.initialize()
+        host.send({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "silent", "arguments": {}}})
+        host.send({"jsonrpc": "2.0", "id": 10, "method": "ping"})
+        host.answer_to(10)
+        assert host.close() == 0
+        assert "was stopped with the gateway" in text_of(host.answer_to(9))
+    assert stage.requests()[-1]["event"]["status"] == "cancelled"

@@ -1,0 +1,227 @@
+"""A remote server through the gateway: what is allowed arrives as it was sent, in its order, in both eras."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from support.gateway import Stage
+from support.host import GATEWAY, RawHost, environment
+from support.remote import host_of, policy_for, remote_server, requests_received, text_of
+
+MODERN: Final[dict[str, Any]] = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+def _frames(stage: Stage) -> list[bytes]:
+    return [request["body"] for request in requests_received(stage) if request["method"] == "POST"]
+
+
+def _call(number: int, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    params: dict[str, Any] = {"name": tool, "arguments": arguments, "_meta": MODERN}
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+
+
+def test_frames_arrive_byte_for_byte_and_their_intent_is_in_the_log_before(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        odd = b'{ "jsonrpc":"2.0","x":1.0, "id":7,"method":"tools/call","params":{"name":"echo","arguments":{"a":1e2}}}'
+        with host_of(stage) as host:
+            host.initialize()
+            host.send(odd)
+            assert json.loads(host.answer_to(7)["result"]["content"][0]["text"]) == {"a": 100.0}
+            log = text_of(host.call("read_log", {"log": str(stage.log)}))
+    assert _frames(stage)[2] == odd
+    assert [json.loads(line)["event"].get("tool") for line in log.splitlines()][-1] == "read_log"
+    assert [entry["event"]["phase"] for entry in stage.requests()] == ["intent", "outcome"] * 2
+    assert stage.verify().returncode == 0
+
+
+def test_what_policy_denies_does_not_leave(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            assert "Denied by 'defaults.write'" in text_of(host.call("write", {}))
+    assert all(b"tools/call" not in frame for frame in _frames(stage))
+
+
+def test_the_session_goes_with_each_request_and_is_ended(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            host.call("echo", {})
+        requests = requests_received(stage)
+    sessions = {request["headers"].get("mcp-session-id") for request in requests[1:]}
+    assert len(sessions) == 1
+    assert None not in sessions
+    assert requests[-1]["method"] == "DELETE"
+    assert {request["headers"].get("mcp-protocol-version") for request in requests[1:]} == {"2025-11-25"}
+
+
+def test_the_modern_era_is_stamped_on_each_request(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.request("tools/list", {"_meta": MODERN})
+            host.send(_call(2, "echo", {"region": "Zürich", "x": 1}))
+            host.answer_to(2)
+        listed, called = requests_received(stage)
+    stamped = {name: value for name, value in called["headers"].items() if name.startswith("mcp-")}
+    assert stamped == {
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": "tools/call",
+        "mcp-name": "echo",
+        "mcp-param-region": "=?base64?WsO8cmljaA==?=",
+    }
+    assert listed["headers"]["mcp-method"] == "tools/list"
+    assert "mcp-session-id" not in listed["headers"]
+
+
+def test_what_is_told_before_a_request_arrives_before_it(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            for number in range(20):
+                host.send({"jsonrpc": "2.0", "method": "notifications/told", "params": {"n": number}})
+                host.send({"jsonrpc": "2.0", "id": number, "method": "ping", "params": {"n": number}})
+            answered = {host.receive_message()["id"] for _ in range(20)}
+    assert answered == set(range(20))
+    arrived = [json.loads(frame) for frame in _frames(stage)[2:]]
+    told = [frame["params"]["n"] for frame in arrived if "id" not in frame]
+    places = {(frame["method"], frame["params"]["n"]): place for place, frame in enumerate(arrived)}
+    assert told == list(range(20))
+    assert all(places["notifications/told", number] < places["ping", number] for number in range(20))
+
+
+def test_progress_comes_before_the_answer_and_in_its_order(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url, host_of(Stage(tmp_path, policy_for(url))) as host:
+        host.initialize()
+        params = {"name": "progress", "arguments": {}, "_meta": {"progressToken": "t"}}
+        host.send({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params})
+        messages = [host.receive_message() for _ in range(4)]
+    assert [message.get("params", {}).get("progress") for message in messages] == [1, 2, 3, None]
+    assert text_of(messages[3]) == "done"
+
+
+def test_what_the_server_asks_of_the_host_is_judged_and_its_answer_goes_back(tmp_path: Path) -> None:
+    rule = "rules:\n- {id: may-sample, match: {method: sampling/createMessage}, effect: allow}\n"
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url) + rule)
+        with host_of(stage) as host:
+            host.initialize()
+            params: dict[str, Any] = {"name": "sample", "arguments": {}}
+            host.send({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params})
+            asked = host.receive_message()
+            assert asked["method"] == "sampling/createMessage"
+            host.send({"jsonrpc": "2.0", "id": asked["id"], "result": {"role": "assistant"}})
+            assert text_of(host.answer_to(5)) == '{"role": "assistant"}'
+    assert [entry["event_type"] for entry in stage.requests()].count("client_request") == 2
+
+
+def test_a_cancelled_request_is_taken_back_by_closing_its_stream_in_the_modern_era(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.send(_call(1, "silent", {}))
+            host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+            host.send(_call(2, "echo", {}))
+            assert host.receive_message()["id"] == 2
+    assert [json.loads(frame).get("id") for frame in _frames(stage)] == [1, 2]
+    assert [entry["event"].get("status") for entry in stage.requests()].count("cancelled") == 1
+
+
+def test_a_cancellation_is_sent_in_the_era_of_the_handshake(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            params: dict[str, Any] = {"name": "silent", "arguments": {}}
+            host.send({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+            host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+            host.call("echo", {})
+        sent = [json.loads(frame)["method"] for frame in _frames(stage)]
+    assert sent[2:] == ["tools/call", "notifications/cancelled", "tools/call"]
+
+
+def test_a_stream_that_breaks_is_taken_up_again_where_it_was(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            assert text_of(host.call("broken", {})) == "taken up again"
+        assert [request["headers"].get("last-event-id") for request in requests_received(stage)].count("1") == 1
+
+
+def test_a_session_that_the_server_has_forgotten_is_begun_anew(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            host.call("forget", {})
+            assert text_of(host.call("echo", {"still": "here"})) == '{"still": "here"}'
+            assert sum(json.loads(line).get("id") == "host-1" for line in host.lines) == 1
+    assert [entry["event"]["kind"] for entry in stage.entries() if "kind" in entry["event"]][-2:] == [
+        "session_renewed",
+        "gateway_stopped",
+    ]
+
+
+def test_a_redirect_within_the_origin_is_followed(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url, host_of(Stage(tmp_path, policy_for(url.replace("/mcp", "/moved")))) as host:
+        assert "result" in host.initialize()
+        assert text_of(host.call("echo", {})) == "{}"
+
+
+def test_wrap_serves_a_url_and_the_headers_that_the_policy_refers_to(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        policy = policy_for("https://host.example/", 'auth: {header: {Authorization: "Bearer ${env:TOKEN}"}}')
+        stage = Stage(tmp_path, policy, {"TOKEN": "t0p-s3cret"})
+        command = stage.command("unused")
+        options = command[command.index("--policy") : command.index("--name")]
+        with RawHost((*GATEWAY, "wrap", *options, "--name", "remote", "--url", url), stage.environment) as host:
+            host.initialize()
+        assert requests_received(stage)[0]["headers"]["authorization"] == "Bearer t0p-s3cret"
+        assert "t0p-s3cret" not in stage.log.read_text() + host.stderr.decode()
+
+
+def test_a_secret_that_is_not_set_stops_the_start(tmp_path: Path) -> None:
+    policy = policy_for("https://host.example/", 'auth: {header: {Authorization: "Bearer ${env:TOKEN}"}}')
+    with host_of(Stage(tmp_path, policy)) as host:
+        assert host.process.wait(20) == 2
+    assert b"the environment variable TOKEN is not set" in host.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--name", "x"], "a command after --, or a --url"),
+        (["--url", "https://host.example/", "--", "x"], "a command after --, or a --url"),
+        (["--url", "http://host.example/"], "use https://"),
+        (["--oauth", "--", "x"], "for a remote upstream"),
+        (["--url", "https://host.example/", "--env", "A"], "for an upstream that is a command"),
+    ],
+)
+def test_wrong_usage_is_said_before_anything_is_served(tmp_path: Path, arguments: list[str], expected: str) -> None:
+    command = [*GATEWAY, "wrap", *arguments]
+    done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, expected in done.stderr) == (2, True), done.stderr
+
+
+def test_a_local_gateway_loads_nothing_of_what_a_remote_one_needs() -> None:
+    code = """
+import sys
+import aegis_mcp.cli.serving, aegis_mcp.cli.wrap
+print(sorted(name for name in ("mcp", "httpx2", "httpcore2", "anyio", "pydantic") if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,117 @@
+"""A protected remote server, an authorization server, and somebody who logs in with the real command."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import urllib.request
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from support.commands import Done, run
+from support.gateway import Stage
+from support.host import RawHost
+from support.remote import host_of, listening, policy_for
+
+SECRET: Final = "s" * 32
+_HERE: Final = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class World:
+    """The two servers, and a stage for gateways in front of one of them."""
+
+    stage: Stage
+    issuer: str
+    url: str
+    log: Path
+
+    @property
+    def store(self) -> Path:
+        return self.stage.directory / "store"
+
+    @property
+    def page(self) -> Path:
+        """What the browser was shown at last."""
+        return self.stage.directory / "page.txt"
+
+    def login(self, *changes: str, upstream: str = "remote") -> Done:
+        """Log in with a browser that changes what it brings back in this way."""
+        browser = f"{sys.executable} -P {_HERE / 'browser.py'} {self.page} {' '.join(changes)} %s"
+        return self.command("login", upstream, extra={"BROWSER": browser})
+
+    def command(self, *arguments: str, extra: Mapping[str, str] | None = None) -> Done:
+        """Run a command of `aegis-mcp` with the policy and the log of the stage."""
+        policy = self.stage.directory / "policy.yaml"
+        policy.write_text(self.stage.policy, encoding="utf-8")
+        options = {"AEGIS_POLICY": str(policy), "AEGIS_AUDIT_LOG": str(self.stage.log)}
+        home = self.stage.directory / "home"
+        return run(home, *arguments, extra={**self.stage.extra_environment, **options, **(extra or {})})
+
+    def host(self) -> RawHost:
+        """Start a gateway."""
+        return host_of(self.stage)
+
+    def order(self, what: str) -> None:
+        """Have the authorization server forget something."""
+        with urllib.request.urlopen(f"{self.issuer}/control/{what}", timeout=10):  # noqa: S310 - a server of this test
+            pass
+
+    @property
+    def done(self) -> list[str]:
+        """What the authorization server has done, oldest first."""
+        return self.log.read_text(encoding="utf-8").split() if self.log.exists() else []
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What is kept of the login."""
+        return json.loads((self.store / "remote.json").read_bytes())
+
+    def events(self, *kinds: str) -> list[dict[str, Any]]:
+        """Return the security events of these kinds, oldest first."""
+        return [entry["event"] for entry in self.stage.entries() if entry["event"].get("kind") in kinds]
+
+    def secrets(self) -> list[str]:
+        """Return what must not be said anywhere: the tokens that are kept, and the secret of states."""
+        tokens: dict[str, str] = self.kept["tokens"] or {}
+        return [SECRET, *(tokens[name] for name in ("access_token", "refresh_token") if name in tokens)]
+
+
+@dataclass(frozen=True)
+class Servers:
+    """An authorization server and what it writes, and the protected server."""
+
+    issuer: str
+    url: str
+    log: Path
+
+    def world(self, directory: Path) -> World:
+        """Return a stage of its own in front of both, which have no memory of what was before."""
+        policy = policy_for(self.url, f"auth: {{oauth: {{callback_port: {free_port()}}}}}")
+        extra = {"OAUTH_STATE_SECRET": SECRET, "DCR_STORAGE_PATH": str(directory / "store")}
+        world = World(Stage(directory, policy, extra), self.issuer, self.url, self.log)
+        world.order("forget-everything")
+        self.log.write_text("", encoding="utf-8")
+        return world
+
+
+@contextmanager
+def servers(directory: Path) -> Generator[Servers]:
+    """Run both servers."""
+    log = directory / "authority.log"
+    authority = (sys.executable, "-P", str(_HERE / "authorization.py"))
+    with (
+        listening(*authority, "server", "--log", str(log)) as issuer,
+        listening(*authority, "resource", "--issuer", issuer) as address,
+    ):
+        yield Servers(issuer, f"{address}/mcp", log)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]

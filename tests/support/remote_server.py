@@ -1,0 +1,335 @@
+"""A small remote server for what no published one does: it keeps every request, and fails in the way it is asked to.
+
+    python -P remote_server.py --received FILE [--certificate FILE --key FILE] [--stateless]
+
+(-P, because a neighbour bears the name of a module of the standard library.) It prints its address once it listens. A
+tool's name says how the call is answered; see `_CALLS`. Sessions are forgotten by the tool `forget`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import socket
+import sys
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+Message = dict[str, Any]
+
+_META: Final = "io.modelcontextprotocol/protocolVersion"
+_CALLS: Final[dict[str, Callable[[Message], Awaitable[Response]]]] = {}
+_received: Path
+_sessions: set[str] = set()
+_answers: dict[str, asyncio.Future[Message]] = {}
+_kept: dict[str, Message] = {}
+
+
+def _call(answer: Callable[[Message], Awaitable[Response]]) -> Callable[[Message], Awaitable[Response]]:
+    """Let a tool be answered by this."""
+    _CALLS[answer.__name__.removeprefix("_")] = answer
+    return answer
+
+
+def _text(request: Message, text: str) -> Message:
+    result: Message = {"content": [{"type": "text", "text": text}], "isError": False}
+    if _META in request.get("params", {}).get("_meta", {}):
+        result["resultType"] = "complete"
+    return {"jsonrpc": "2.0", "id": request["id"], "result": result}
+
+
+def _event(message: Message | None, number: str = "", retry: int | None = None) -> bytes:
+    lines = [f"id: {number}"] if number else []
+    lines += [f"retry: {retry}"] if retry is not None else []
+    lines += [f"data: {line}" for line in json.dumps(message, indent=1).split("\n")] if message else ["data:"]
+    return "\n".join([*lines, "", ""]).encode()
+
+
+def _stream(*chunks: bytes) -> Response:
+    async def send() -> AsyncGenerator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    return _events(send())
+
+
+def _events(chunks: AsyncGenerator[bytes]) -> Response:
+    return StreamingResponse(chunks, media_type="text/event-stream")
+
+
+@_call
+async def _echo(message: Message) -> Response:
+    text = json.dumps(message["params"].get("arguments", {}))
+    return Response(json.dumps(_text(message, text), indent=2), media_type="application/json")
+
+
+@_call
+async def _read_log(message: Message) -> Response:
+    log = Path(message["params"]["arguments"]["log"])
+    return JSONResponse(_text(message, await asyncio.to_thread(log.read_text, "utf-8")))
+
+
+@_call
+async def _progress(message: Message) -> Response:
+    token = message["params"]["_meta"]["progressToken"]
+    told = [
+        {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": done}}
+        for done in (1, 2, 3)
+    ]
+    return _stream(*map(_event, told), _event(_text(message, "done")))
+
+
+@_call
+async def _broken(message: Message) -> Response:
+    """End the stream after an event with an id: the answer is there for who asks for what follows it."""
+    _kept["1"] = _text(message, "taken up again")
+    return _stream(_event(None, "1", retry=10))
+
+
+@_call
+async def _polled(message: Message) -> Response:
+    """Give a new event without content each time, and never an answer."""
+    return _stream(_event(None, "again-0", retry=10))
+
+
+@_call
+async def _cut(message: Message) -> Response:
+    return _stream(_event({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "so far"}}))
+
+
+@_call
+async def _silent(message: Message) -> Response:
+    await asyncio.sleep(3600)
+    return Response()
+
+
+@_call
+async def _dribble(message: Message) -> Response:
+    async def send() -> AsyncGenerator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    return StreamingResponse(send(), media_type="application/json")
+
+
+@_call
+async def _endless(message: Message) -> Response:
+    async def send() -> AsyncGenerator[bytes]:
+        while True:
+            yield b" " * 65536
+            await asyncio.sleep(0)  # to notice that nobody listens any more
+
+    return StreamingResponse(send(), media_type="application/json")
+
+
+@_call
+async def _endless_event(message: Message) -> Response:
+    async def send() -> AsyncGenerator[bytes]:
+        yield b"data: "
+        while True:
+            yield b" " * 65536
+            await asyncio.sleep(0)
+
+    return _events(send())
+
+
+@_call
+async def _huge(message: Message) -> Response:
+    return JSONResponse(_text(message, "x" * 100_000_000))
+
+
+@_call
+async def _packed(message: Message) -> Response:
+    return Response(b"x", headers={"content-encoding": "gzip"}, media_type="application/json")
+
+
+@_call
+async def _html(message: Message) -> Response:
+    return Response("<p>hello</p>", media_type="text/html")
+
+
+@_call
+async def _junk(message: Message) -> Response:
+    return Response('{"jsonrpc":"2.0","id":1,"id":2}', media_type="application/json")
+
+
+@_call
+async def _other(message: Message) -> Response:
+    return JSONResponse(_text({**message, "id": "somebody else's"}, "not yours"))
+
+
+@_call
+async def _accepted(message: Message) -> Response:
+    return Response(status_code=202)
+
+
+@_call
+async def _hang_up(message: Message) -> Response:
+    raise ConnectionResetError
+
+
+@_call
+async def _forget(message: Message) -> Response:
+    _sessions.clear()
+    return JSONResponse(_text(message, "who are you?"))
+
+
+@_call
+async def _sample(message: Message) -> Response:
+    """Ask the host something on the stream of its own request, and answer with what it says."""
+    asked: Message = {
+        "jsonrpc": "2.0",
+        "id": "sample-1",
+        "method": "sampling/createMessage",
+        "params": {"messages": []},
+    }
+    answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    _answers["sample-1"] = answer
+
+    async def send() -> AsyncGenerator[bytes]:
+        yield _event(asked)
+        yield _event(_text(message, json.dumps(await answer)))
+
+    return _events(send())
+
+
+@_call
+async def _refuse(message: Message) -> Response:
+    error = {"code": -32602, "message": "no such thing"}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, 400)
+
+
+@_call
+async def _redirect(message: Message) -> Response:
+    aim = message["params"]["arguments"]["to"]
+    return RedirectResponse(aim, 307)
+
+
+@_call
+async def _status(message: Message) -> Response:
+    arguments = message["params"]["arguments"]
+    return Response("secret-of-the-server", arguments["status"], arguments.get("headers"))
+
+
+def _list(message: Message) -> Message:
+    schema: Message = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+    tools = [{"name": name, "inputSchema": schema, "annotations": {"readOnlyHint": True}} for name in sorted(_CALLS)]
+    result: Message = {"tools": [*tools, {"name": "write", "inputSchema": {"type": "object"}}]}
+    return {"jsonrpc": "2.0", "id": message["id"], "result": result}
+
+
+async def _answer(message: Message) -> Response:
+    match message["method"]:
+        case "tools/call":
+            return await _CALLS.get(message["params"]["name"], _echo)(message)
+        case "tools/list":
+            return JSONResponse(_list(message))
+        case "ping":
+            return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": {}})
+        case _:
+            error = {"code": -32601, "message": "no such method"}
+            return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "error": error}, 404)
+
+
+def _begin(message: Message, *, is_stateless: bool) -> Response:
+    session = uuid.uuid4().hex
+    _sessions.add(session)
+    result: Message = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"tools": {"listChanged": True}},
+        "serverInfo": {"name": "remote", "version": "1"},
+    }
+    headers = {} if is_stateless else {"mcp-session-id": session}
+    return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": result}, headers=headers)
+
+
+def _resumed(request: Request) -> Response:
+    last = request.headers.get("last-event-id", "")
+    if last in _kept:
+        return _stream(_event(_kept.pop(last), f"{last}-next"))
+    if last.startswith("again-"):
+        return _stream(_event(None, f"again-{int(last[6:]) + 1}", retry=10))
+    return Response(status_code=405)
+
+
+async def _endpoint(request: Request, *, is_stateless: bool) -> Response:
+    body = await request.body()
+    _keep(request, body)
+    session = request.headers.get("mcp-session-id")
+    if request.method == "GET":
+        return _resumed(request)
+    if request.method == "DELETE":
+        _sessions.discard(session or "")
+        return Response()
+    return await _take(json.loads(body), session, is_stateless=is_stateless)
+
+
+async def _take(message: Message, session: str | None, *, is_stateless: bool) -> Response:
+    if message.get("method") == "initialize":
+        return _begin(message, is_stateless=is_stateless)
+    is_modern = _META in message.get("params", {}).get("_meta", {})
+    if not is_stateless and not is_modern and session not in _sessions:
+        return Response("no such session", 404)
+    if "id" in message and "method" in message:
+        return await _answer(message)
+    if "id" in message:
+        _answers[message["id"]].set_result(message["result"])
+    return Response(status_code=202)
+
+
+def _keep(request: Request, body: bytes) -> None:
+    kept = {
+        "method": request.method,
+        "path": request.url.path,
+        "headers": dict(request.headers),
+        "body": base64.b64encode(body).decode(),
+    }
+    with _received.open("a", encoding="utf-8") as received:
+        received.write(json.dumps(kept) + "\n")
+
+
+def main() -> None:
+    """Serve until the process is told to end."""
+    global _received  # noqa: PLW0603
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--received", type=Path, required=True)
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
+    parser.add_argument("--stateless", action="store_true")
+    options = parser.parse_args()
+    _received = options.received
+
+    async def endpoint(request: Request) -> Response:
+        return await _endpoint(request, is_stateless=options.stateless)
+
+    async def moved(_: Request) -> Response:
+        return RedirectResponse("/mcp", 308)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    scheme = "https" if options.certificate else "http"
+    sys.stdout.write(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/mcp\n")
+    sys.stdout.flush()
+    methods = ["GET", "POST", "DELETE"]
+    routes = [Route("/mcp", endpoint, methods=methods), Route("/moved", moved, methods=methods)]
+    config = uvicorn.Config(
+        Starlette(routes=routes),
+        log_level="critical",
+        ssl_certfile=options.certificate,
+        ssl_keyfile=options.key,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()
