@@ -10,6 +10,7 @@ from typing import Final
 from aegis_mcp import __version__, relay, wire
 from aegis_mcp.audit.record import EventKind, Status
 from aegis_mcp.enforcement import Enforcement
+from aegis_mcp.errors import UpstreamUnavailable
 from aegis_mcp.events import Events
 from aegis_mcp.reload import PolicyReload
 from aegis_mcp.supervisor import Supervisor
@@ -40,7 +41,11 @@ class Gateway:
         self._catch_signals()
         await self._events.record(EventKind.GATEWAY_STARTED, version=__version__, server=self._upstream.name)
         await self._policy.record(self._gate.policy)
-        link = await self._upstream.start()
+        try:
+            link = await self._upstream.start()
+        except UpstreamUnavailable:
+            await self._end_log("the upstream could not be started")
+            raise
         host_in, host_out = await wire.read_lines(wire_in), await wire.write_lines(wire_out)
         self._gate.connect(to_host=host_out.send, to_upstream=link.outbox.send)
         inward = asyncio.create_task(relay.pump(host_in, self._gate.host_sent, self._upstream.room, host_out.room))
@@ -78,7 +83,10 @@ class Gateway:
         await asyncio.wait({outward}, timeout=_FLUSH_SECONDS)
         outward.cancel()
         await self._gate.upstream_ended("was stopped with the gateway", Status.CANCELLED)
-        await self._events.record(EventKind.GATEWAY_STOPPED, reason=self._why)
+        await self._end_log(self._why)
+
+    async def _end_log(self, why: str) -> None:
+        await self._events.record(EventKind.GATEWAY_STOPPED, reason=why)
         await self._events.close()
 
     def _catch_signals(self) -> None:

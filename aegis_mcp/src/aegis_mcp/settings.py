@@ -112,8 +112,13 @@ class AuditSettings:
 
 
 def default_audit_log() -> Path:
-    """Return where the log is when nobody says: `audit.log` in the platform's state directory."""
-    return Path(platformdirs.user_state_path(_APP)) / "audit.log"
+    """Return where the log is when nobody says: `audit.log` in the platform's state directory.
+
+    Where that is the data directory as well, as on macOS and Windows, it would hold the keys: there the log has the
+    platform's directory for logs.
+    """
+    is_shared = platformdirs.user_state_path(_APP) == platformdirs.user_data_path(_APP)
+    return Path((platformdirs.user_log_path if is_shared else platformdirs.user_state_path)(_APP)) / "audit.log"
 
 
 def default_policy() -> Path:
