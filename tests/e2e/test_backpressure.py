@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from support.gateway import Stage
-from support.host import WAIT_SECONDS, RawHost
+from support.host import WAIT_SECONDS
+from support.processes import wait_until
 
 CALLS = 1500
 BULK = "x" * 6000
@@ -25,9 +31,9 @@ for line in sys.stdin.buffer:
 """
 
 
-def _peak_memory(host: RawHost) -> int:
+def _peak_memory(pid: int) -> int:
     """Return the largest resident size of the gateway so far, in MiB."""
-    status = Path(f"/proc/{host.process.pid}/status").read_text(encoding="ascii")
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) // 1024
 
 
@@ -40,7 +46,7 @@ def test_a_burst_to_a_server_that_answers_before_it_reads_on_gets_every_answer(t
             host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
         answered = [host.answer_to(number)["id"] for number in range(CALLS)]
         assert answered == list(range(CALLS))
-        assert _peak_memory(host) < 200
+        assert _peak_memory(host.process.pid) < 200
 
 
 def test_an_upstream_without_an_end_of_line_costs_no_more_than_a_frame(tmp_path: Path) -> None:
@@ -49,4 +55,91 @@ def test_an_upstream_without_an_end_of_line_costs_no_more_than_a_frame(tmp_path:
     with stage.wrap(sys.executable, "-c", flood) as host:
         host.send({"jsonrpc": "2.0", "id": 1, "method": "nothing/known", "params": {}})
         assert json.loads(host.receive(WAIT_SECONDS) or b"")["error"]["code"] == -32010
-        assert _peak_memory(host) < 200
+        assert _peak_memory(host.process.pid) < 200
+
+
+# Sends more than anybody keeps, and counts what it could send.
+TALKER = """
+import json, sys
+for number in range({frames}):
+    message = {{"jsonrpc": "2.0", "method": "notifications/message", "params": {{"n": number, "data": "z" * {size}}}}}
+    sys.stdout.write(json.dumps(message) + chr(10))
+    sys.stdout.flush()
+    print(number, file=open({sent!r}, "w"))
+sys.stdin.read()
+"""
+
+# Reads nothing before it may, and then counts.
+SLEEPER = """
+import os, sys, time
+while not os.path.exists({may_read!r}):
+    time.sleep(0.01)
+print(sum(1 for _ in sys.stdin.buffer), file=open({counted!r}, "w"))
+"""
+FRAMES = 3000
+SIZE = 60_000
+
+
+@contextmanager
+def _started(stage: Stage, script: str) -> Generator[subprocess.Popen[bytes]]:
+    """Start the gateway, with a host that reads and writes only when it wants to."""
+    command = stage.command(sys.executable, "-c", script)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=stage.environment) as gateway:
+        try:
+            yield gateway
+        finally:
+            gateway.kill()
+
+
+def _wait_until_still(count: Callable[[], object]) -> None:
+    """Wait until something that is counted has not changed for a second."""
+    seen: list[object] = [None]
+    since = [time.monotonic()]
+
+    def is_still() -> bool:
+        now = count()
+        if now != seen[0]:
+            seen[0], since[0] = now, time.monotonic()
+        return time.monotonic() - since[0] > 1
+
+    wait_until(is_still)
+
+
+def test_a_host_that_does_not_read_makes_the_upstream_wait_and_loses_nothing(tmp_path: Path) -> None:
+    sent = tmp_path / "sent"
+    with _started(Stage(tmp_path), TALKER.format(frames=FRAMES, size=SIZE, sent=str(sent))) as gateway:
+        assert gateway.stdin
+        assert gateway.stdout
+        wait_until(sent.exists)
+        _wait_until_still(sent.read_bytes)
+        assert _peak_memory(gateway.pid) < 200
+        told = [json.loads(gateway.stdout.readline())["params"]["n"] for _ in range(FRAMES)]
+        assert told == list(range(FRAMES))
+        gateway.stdin.close()
+        assert gateway.wait(WAIT_SECONDS) == 0
+
+
+def test_an_upstream_that_does_not_read_makes_the_host_wait_and_loses_nothing(tmp_path: Path) -> None:
+    may_read, counted = tmp_path / "may_read", tmp_path / "counted"
+    script = SLEEPER.format(may_read=str(may_read), counted=str(counted))
+    line = json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"data": "z" * SIZE}}).encode()
+    sent = [0]
+    with _started(Stage(tmp_path), script) as gateway:
+        pipe = gateway.stdin
+        assert pipe
+
+        def send() -> None:
+            for _ in range(FRAMES):
+                pipe.write(line + b"\n")
+                sent[0] += 1
+            pipe.close()
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        _wait_until_still(lambda: sent[0])
+        assert _peak_memory(gateway.pid) < 200
+        assert sent[0] < FRAMES
+        may_read.touch()
+        sender.join(WAIT_SECONDS)
+        assert gateway.wait(WAIT_SECONDS) == 0
+    assert counted.read_text(encoding="utf-8") == f"{FRAMES}\n"

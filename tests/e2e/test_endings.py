@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -26,7 +27,10 @@ def _start_stubborn(stage: Stage) -> tuple[RawHost, list[int]]:
     return host, [int(pid) for pid in pids.read_text().split()]
 
 
-@pytest.mark.parametrize("number", [None, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+ENDINGS = [None, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("number", ENDINGS)
 def test_a_stubborn_upstream_and_what_it_started_are_gone_soon(tmp_path: Path, number: signal.Signals | None) -> None:
     stage = Stage(tmp_path)
     host, pids = _start_stubborn(stage)
@@ -51,15 +55,27 @@ def test_a_killed_gateway_leaves_neither_the_upstream_nor_what_that_has_started(
     wait_until(lambda: not any(is_alive(pid) for pid in pids))
 
 
-def test_a_call_in_flight_at_the_end_has_an_outcome(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", ENDINGS)
+def test_calls_in_flight_at_the_end_have_an_outcome_and_an_answer(
+    tmp_path: Path, number: signal.Signals | None
+) -> None:
     stage = Stage(tmp_path)
     host = stage.wrap()
     host.initialize()
-    params = {"name": "wait", "arguments": {"seconds": 60}}
-    host.send({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
-    wait_until(lambda: len(stage.frames_received()) == 3)
-    host.close()
-    assert [entry["event"].get("status") for entry in stage.requests()] == [None, "cancelled"]
+    for request in range(3):
+        params = {"name": "wait", "arguments": {"seconds": 60}}
+        host.send({"jsonrpc": "2.0", "id": request, "method": "tools/call", "params": params})
+    wait_until(lambda: len(stage.frames_received()) == 5)
+    if number is not None:
+        host.process.send_signal(number)
+        host.process.wait(20)
+    assert host.close() == 0
+    answers = [json.loads(line) for line in host.lines[1:]]
+    assert [answer["id"] for answer in answers] == [0, 1, 2]
+    assert {answer["result"]["content"][0]["text"] for answer in answers} == {
+        "No answer: the upstream 'recording' was stopped with the gateway"
+    }
+    assert [entry["event"].get("status") for entry in stage.requests()] == [None] * 3 + ["cancelled"] * 3
 
 
 def test_a_cancelled_call_is_recorded_as_such_and_its_late_answer_is_dropped(tmp_path: Path) -> None:

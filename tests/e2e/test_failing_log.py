@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +10,6 @@ from support.gateway import READS, Stage
 from support.host import RawHost
 
 BULK = "x" * 20_000
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", str(disk)], check=True, timeout=20)
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True, timeout=20)
 
 
 def _forwarded(stage: Stage) -> list[object]:
