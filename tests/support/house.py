@@ -20,7 +20,7 @@ LAYERS: Final = {
         ("demand", "finding"),
         ("errors", "report"),
         ("canonical", "expand", "note", "tree", "checks/findings"),
-        ("checkpoint", "entry", "key_file", "headline", "proof"),
+        ("checkpoint", "entry", "key_file", "headline", "proof", "witness"),
         ("chain", "epoch"),
         ("key", "mark", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
         ("anchor", "archive", "follow", "state", "trust", "checks/damage", "checks/overlap"),
@@ -138,6 +138,7 @@ FORMAT: Final = (
     "mark",
     "note",
     "tree",
+    "witness",
 )
 # One module reads logs back, to decide anew on what they hold: it finds segments, plain or compressed, and takes intact
 # entries as the auditor's own commands do, so that there is one way to read a log. It asks for no verdict.

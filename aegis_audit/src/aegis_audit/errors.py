@@ -12,7 +12,7 @@
     ├── UnusableQuery         wrong: a filter that cannot be understood
     ├── Unprovable            could not tell: what a proof needs, entries, checkpoints or keys, is not there
     ├── FalseProof            wrong: a proof or a checkpoint that contradicts what it is about
-    ├── MalformedNote         wrong: bytes that are not one signed note, key, checkpoint or proof of C2SP
+    ├── MalformedNote         wrong: bytes that are not one note, key, checkpoint, proof or policy of C2SP
     ├── ForgedSignature       wrong: a line of a known key that does not verify (a finding for the verifier)
     ├── BrokenSuccession      wrong: a checkpoint or a handover that the epoch in office does not vouch for (a finding)
     └── UnusableKey           could not tell: keys that are not private, not whole, or cannot be read
@@ -115,7 +115,7 @@ class FalseProof(AuditError):
 
 
 class MalformedNote(AuditError):
-    """Bytes that are not one signed note, or a key, a checkpoint or a proof that is not in the form of C2SP."""
+    """Bytes that are not one signed note, or a key, a checkpoint, a proof or a policy that is not in C2SP's form."""
 
     verdict = Verdict.CORRUPT
 
