@@ -340,6 +340,7 @@ def test_a_log_that_grows_and_is_rotated_and_compressed_meanwhile_is_never_accus
 
 def test_the_command_finds_sidecar_and_keys_of_a_real_log_and_says_so(tmp_path: Path) -> None:
     log = begun(tmp_path)
+    go_on(tmp_path, 5)
     outcome = audit("verify", "--require", "a2", log, env={"AEGIS_KEYS": str(tmp_path / "keys")})
     assert outcome.status == 0
     assert "level A2 forward-secure" in outcome.stdout
@@ -347,3 +348,22 @@ def test_the_command_finds_sidecar_and_keys_of_a_real_log_and_says_so(tmp_path: 
     assert "This key is as trustworthy as this host." in outcome.stdout
     assert f"Compared with sidecar {log.with_suffix('.tlog')}" in outcome.stdout
     assert audit("verify", "--require", "a1", log, env={"AEGIS_KEYS": str(tmp_path / "none")}).status == 5
+
+
+def test_a_log_that_is_to_be_signed_is_so_to_its_end_whenever_a_gateway_is_at_rest(tmp_path: Path) -> None:
+    log = begun(tmp_path)
+    demand = ("verify", "--require", "a1", log.parent)
+    environment = {"AEGIS_KEYS": str(tmp_path / "keys")}
+    outcome = audit(*demand, env=environment)
+    assert outcome.status == 4
+    assert "behind the last one; the gateway signs them within seconds" in outcome.stdout
+    assert audit(*demand, "--max-uncovered", "300", env=environment).status == 0
+    go_on(tmp_path, 5)
+    assert audit(*demand, env=environment).status == 0
+    for number in (6, 7):
+        writer = signed_journal(tmp_path, Rotation(keep_segments=1))
+        assert writer.rotate("on demand", patience=10)
+        assert audit(*demand, env=environment).status == 0
+        append(writer, number)
+        writer.checkpoint(patience=10)
+        writer.close()

@@ -1,8 +1,8 @@
 """A game: the attacker holds the files of a log, and the keys that a scenario grants; he wins if `verify` returns 0.
 
-The log is honest: three epochs in three segments, two calls in each, a checkpoint after each call, one call at the end
-that no checkpoint covers yet, and beside it the sidecar of its writer. The verifier has been there before: he kept the
-public key of epoch 0, a checkpoint, and the state of his last verification.
+The log is honest: three epochs in three segments, two calls in each and one more at the end, a checkpoint after each
+call, and beside it the sidecar of its writer. The verifier has been there before: he kept the public key of epoch 0,
+the last checkpoint but one, and the state of his last verification.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ VIEWS: Final[dict[str, tuple[str, ...]]] = {
     "sidecar": (),
     "A1": ("--no-sidecar", "--key", str(LOG_KEY.verifier), "--require", "a1"),
     "A2": ("--no-sidecar", "--key", EPOCH_0, "--require", "a2"),
-    "A2, --max-uncovered 3": ("--no-sidecar", "--key", EPOCH_0, "--require", "a2", "--max-uncovered", "3"),
+    "A2, --max-uncovered 300": ("--no-sidecar", "--key", EPOCH_0, "--require", "a2", "--max-uncovered", "300"),
     "A3": ("--no-sidecar", "--key", EPOCH_0, "--require", "a3", "--anchor", "ANCHOR"),
     "state": ("--no-sidecar", "--state", "STATE"),
     "--max-age": ("--no-sidecar", "--max-age", "1s"),
@@ -104,6 +104,7 @@ def honest(home: Path) -> Attacker:
             log.checkpoint()
     anchor = log.lines[-1]
     log.call(9)
+    log.checkpoint()
     segments.append(log.lines)
     attacker = Attacker(home, segments, log)
     attacker.directory.mkdir()

@@ -9,7 +9,7 @@ import pytest
 
 from support.auditor import Outcome, audit
 from support.logs import small_log, write
-from support.signed import SignedBuilder, epoch_key, note_in, signed_log
+from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, signed_log
 
 
 def judged(log: Path, lines: Sequence[bytes], anchor: str, *options: str) -> Outcome:
@@ -31,9 +31,18 @@ def test_every_checkpoint_of_a_log_anchors_it_up_to_there(path: Path) -> None:
     lines = signed_log(2, 2).lines
     checkpoints = [at for at, line in enumerate(lines) if b'"event_type":"checkpoint"' in line]
     for at in checkpoints:
-        outcome = judged(path, lines, note_in(lines[at]), "--require", "a3")
+        outcome = judged(path, lines, note_in(lines[at]), "--require", "a3", "--key", str(LOG_KEY.verifier))
         assert ids(outcome) == (0, [])
         assert (outcome.json["assurance"], outcome.json["logs"][0]["uncovered"]) == ("A3", len(lines) - at)
+
+
+def test_what_comes_behind_an_anchor_has_to_be_signed_by_a_key_that_counts_if_a_level_is_demanded(path: Path) -> None:
+    lines = signed_log(2).lines
+    anchor = note_in(lines[3])
+    assert ids(judged(path, lines, anchor)) == (0, [])
+    assert ids(judged(path, lines, anchor, "--require", "a3")) == (4, ["AEG208"])
+    assert ids(judged(path, lines, anchor, "--require", "a3", "--max-uncovered", "9")) == (0, [])
+    assert ids(judged(path, lines[:4], anchor, "--require", "a3")) == (0, [])
 
 
 def test_a_log_that_ends_before_its_anchor_was_rolled_back_and_one_that_is_empty_is_incomplete(path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from aegis_audit.epoch import Roots
+from aegis_audit.epoch import Roots, is_name_of
 from aegis_audit.errors import MalformedNote, UnusableKey
 from aegis_audit.note import VerifierKey
 from aegis_audit.segment import open_file
@@ -51,7 +51,7 @@ class Trust:
         return self._found[origin]
 
     def _pinned_for(self, origin: str) -> tuple[Pin, ...]:
-        return tuple(pin for pin in self.pinned if pin.key.name == origin or pin.key.name.startswith(f"{origin}/e/"))
+        return tuple(pin for pin in self.pinned if is_name_of(origin, pin.key.name))
 
     def _kept_for(self, origin: str) -> tuple[Pin, ...]:
         try:

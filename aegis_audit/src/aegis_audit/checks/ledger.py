@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 from aegis_audit.checkpoint import Checkpoint
 from aegis_audit.checks.findings import Findings
-from aegis_audit.checks.run import OPENINGS
+from aegis_audit.checks.run import KEPT_BY_WRITER, OPENINGS
 from aegis_audit.entry import ZERO_HASH, Entry
 from aegis_audit.epoch import EpochChain, Roots, Term
 from aegis_audit.errors import BrokenSuccession, ForgedSignature, MalformedNote
@@ -59,7 +59,8 @@ class Ledger:
     """Entries of one log in a row, with the tree of all entries up to the last of them.
 
     `start_tree` and `start_hash` are what the first one follows; `last_hash` is the hash of the last one. `sealed` is
-    the last checkpoint whose signatures were verified; `roots` holds the roots at the sizes that are asked for.
+    the last checkpoint whose signatures were verified; `roots` holds the roots at the sizes that are asked for. Behind
+    the first `busy` entries there is nothing but what a writer leaves behind its last checkpoint.
     """
 
     place: Place
@@ -71,6 +72,7 @@ class Ledger:
     chain: EpochChain | None = None
     sealed: Seal | None = None
     waiting: Seal | None = None
+    busy: int = 0
     roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
     deferred: list[Statement] = field(default_factory=list[Statement])
     is_false: bool = False
@@ -121,13 +123,19 @@ class Ledgers:
                 self._open(entry, place)
             if entry.event_type == "checkpoint" or entry.kind == "key_epoch":
                 self._state(entry, place)
-        self.extend(entry.seq, entry.prev_hash, [bytes.fromhex(entry.entry_hash)])
+        is_idle = entry.event_type == "checkpoint" or entry.kind in KEPT_BY_WRITER
+        self.extend(entry.seq, entry.prev_hash, [bytes.fromhex(entry.entry_hash)], is_idle=is_idle)
 
-    def extend(self, first_seq: int, prev_hash: str, leaves: Sequence[bytes]) -> None:
-        """Let entries in a row go on, from `first_seq` on; `prev_hash` is the hash of the one before."""
+    def extend(self, first_seq: int, prev_hash: str, leaves: Sequence[bytes], *, is_idle: bool = False) -> None:
+        """Let entries in a row go on, from `first_seq` on; `prev_hash` is the hash of the one before.
+
+        They are idle if a writer leaves such ones behind its last checkpoint.
+        """
         for ledger in self.all[:]:
             at = ledger.size - first_seq
             if 0 <= at < len(leaves) and (leaves[at - 1].hex() if at else prev_hash) == ledger.last_hash:
+                if not is_idle:
+                    ledger.busy = first_seq + len(leaves)
                 self._grow(ledger, leaves[at:] if at else leaves)
 
     def add(self, ledger: Ledger) -> None:
@@ -166,6 +174,7 @@ class Ledgers:
             self._false_tree(after.place, ledger.tree)
             return
         ledger.tree, ledger.last_hash, ledger.origin = after.tree, after.last_hash, ledger.origin or after.origin
+        ledger.busy = max(ledger.busy, after.busy)
         ledger.roots |= after.roots
         for statement in after.deferred:
             self._put(ledger, statement)

@@ -20,12 +20,14 @@ from aegis_audit.trust import Pin, Trust
 class Coverage:
     """What is covered of a log: for each level the ranges of entries, and the keys by which that is known.
 
-    `declared` are the keys that the log says it is signed by.
+    `declared` are the keys that the log says it is signed by. Behind the first `busy` entries there is nothing but what
+    a writer leaves behind its last checkpoint.
     """
 
     ranges: dict[Level, tuple[range, ...]]
     pins: tuple[Pin, ...]
     declared: tuple[VerifierKey, ...]
+    busy: int
 
     @property
     def level(self) -> Level:
@@ -38,6 +40,11 @@ class Coverage:
             return log.count
         covered = [one for known, ranges in self.ranges.items() if known >= level for one in ranges]
         return log.count_without(covered)
+
+    @property
+    def unsigned(self) -> int:
+        """Count the entries up to the last busy one that stand behind everything that is covered."""
+        return max(0, self.busy - max((one.stop for ranges in self.ranges.values() for one in ranges), default=0))
 
 
 def cover(log: Log, ledgers: Sequence[Ledger], trust: Trust, anchorings: Sequence[Anchoring] = ()) -> Coverage:
@@ -55,7 +62,9 @@ def cover(log: Log, ledgers: Sequence[Ledger], trust: Trust, anchorings: Sequenc
             ranges[Level.A2].append(ledger.covered)
         used += [*by_log, *by_epoch]
     declared = next((_declared(one.chain) for one in ours if one.chain), ())
-    return Coverage({level: tuple(one) for level, one in ranges.items()}, tuple(dict.fromkeys(used)), declared)
+    size = log.last.last_seq + 1
+    busy = next((one.busy for one in ours if (one.size, one.last_hash) == (size, log.last.last_hash)), size)
+    return Coverage({level: tuple(one) for level, one in ranges.items()}, tuple(dict.fromkeys(used)), declared, busy)
 
 
 def check_keys(ledgers: Sequence[Ledger], trust: Trust) -> Iterator[Finding]:
@@ -72,7 +81,11 @@ def check_keys(ledgers: Sequence[Ledger], trust: Trust) -> Iterator[Finding]:
 
 
 def check_level(log: Log, coverage: Coverage, demands: Demands) -> Iterator[Finding]:
-    """Yield what a log lacks of the level that is demanded of it."""
+    """Yield what a log lacks of the level that is demanded of it.
+
+    Where nobody has said how many entries may be uncovered, a log that has to be signed has to be so up to its end: the
+    entries behind its last checkpoint are anybody's, also those that a checkpoint covered before it was taken out.
+    """
     place = Place(log.last.place.path, seq=log.last.last_seq)
     level = demands.level
     if coverage.level < level:
@@ -81,6 +94,12 @@ def check_level(log: Log, coverage: Coverage, demands: Demands) -> Iterator[Find
     if demands.max_uncovered is not None and uncovered > demands.max_uncovered:
         expected = f"at most {demands.max_uncovered} entries that {(level or coverage.level).name} does not cover"
         yield Finding(FindingCode.UNCOVERED, place, expected, f"{uncovered}")
+    if demands.max_uncovered is None and Level.A0 < level <= coverage.level and coverage.unsigned:
+        found = (
+            f"{coverage.unsigned} behind the last one; the gateway signs them within seconds, at its end or with "
+            "`aegis-mcp audit checkpoint`, or they were changed; --max-uncovered accepts them"
+        )
+        yield Finding(FindingCode.UNCOVERED, place, "a checkpoint that counts over all entries", found)
 
 
 def _vouching(ledger: Ledger, pins: Sequence[Pin]) -> tuple[list[Pin], list[Pin]]:

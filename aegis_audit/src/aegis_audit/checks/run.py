@@ -18,6 +18,9 @@ from aegis_audit.finding import Place
 OPENINGS: Final = frozenset({"log_opened", "segment_opened"})
 """The kinds of entries that begin a segment."""
 
+KEPT_BY_WRITER: Final = frozenset({"segment_opened", "segments_dropped"})
+"""The kinds of entries that a writer appends to a log that is signed to its end, and that wait for the next one."""
+
 MAX_KNOWN_HASHES: Final = 65_536
 """Entries of an attested replay whose hashes are kept; the writer's tail of 8 MiB holds fewer."""
 

@@ -18,6 +18,7 @@ def save(ledger: Ledger) -> dict[str, Any]:
     """Return what a later verification needs to go on behind the last entry."""
     chain, sealed = ledger.chain, ledger.sealed
     return {
+        "busy": ledger.busy,
         "tree": [node.hex() for node in ledger.tree.hashes],
         "log_key": str(chain.log_key) if chain else None,
         "terms": [[term.epoch, str(term.key), term.since] for term in chain.terms] if chain else [],
@@ -32,7 +33,7 @@ def restore(origin: str | None, head: Head, saved: dict[str, Any]) -> Ledger | N
     try:
         tree = CompactRange.decode(head.seq + 1, b"".join(bytes.fromhex(node) for node in saved["tree"]))
         ledger = Ledger.begin(place, origin, head.entry_hash, tree)
-        ledger.is_verified_before = True
+        ledger.is_verified_before, ledger.busy = True, int(saved["busy"])
         if saved["log_key"] and origin:
             terms = tuple(Term(int(one[0]), VerifierKey.parse(one[1]), int(one[2])) for one in saved["terms"])
             announced = saved["announced"]

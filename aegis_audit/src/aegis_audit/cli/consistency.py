@@ -13,9 +13,10 @@ from aegis_audit.cli.options import FORM, KEYS, read_file, read_note
 from aegis_audit.errors import MalformedNote, Unprovable
 from aegis_audit.escape import defuse
 from aegis_audit.export import document
-from aegis_audit.note import VerifierKey, decode64
+from aegis_audit.note import decode64
 from aegis_audit.proving import extends, growth
 from aegis_audit.tree import MAX_PROOF
+from aegis_audit.trust import Pin
 
 _MAX_FILE = MAX_PROOF * 45
 
@@ -33,7 +34,7 @@ _MAX_FILE = MAX_PROOF * 45
 @KEYS
 @FORM
 def consistency(
-    a: Path, b: Path, paths: tuple[str, ...], *, proof: Path | None, keys: list[VerifierKey], form: str
+    a: Path, b: Path, paths: tuple[str, ...], *, proof: Path | None, pins: tuple[Pin, ...], form: str
 ) -> int:
     """Judge whether one checkpoint extends another.
 
@@ -54,15 +55,15 @@ def consistency(
         with render.progress(sum(one.size for one in segments), "reading") as advance:
             return growth(segments, old_size, new_size, advance)
 
-    first, second, made = extends(read_note(a), read_note(b), keys, hashes)
+    first, second, made = extends(read_note(a), read_note(b), [pin.key for pin in pins], hashes)
     lines = [base64.b64encode(one).decode("ascii") for one in made]
     if proof and paths:
         proof.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
     if form == "json":
         members = {"origin": first.origin, "old_size": first.size, "new_size": second.size}
-        click.echo(document({**members, "proof": lines, "is_signed": bool(keys), "exit_code": 0}))
+        click.echo(document({**members, "proof": lines, "is_signed": bool(pins), "exit_code": 0}))
     else:
-        signed = "both are signed" if keys else "signatures were not looked at: there was no --key"
+        signed = "both are signed" if pins else "signatures were not looked at: there was no --key"
         click.echo(defuse(f"VALID  {first.origin} grew from {first.size:,} entries to {second.size:,}; {signed}"))
     return 0
 

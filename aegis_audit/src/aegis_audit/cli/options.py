@@ -10,20 +10,20 @@ from typing import Final
 import click
 
 from aegis_audit.errors import UnreadableSegment, UnusableKey
-from aegis_audit.note import MAX_NOTE, Note, VerifierKey
+from aegis_audit.note import MAX_NOTE, Note
 from aegis_audit.segment import open_file
-from aegis_audit.trust import load_pins
+from aegis_audit.trust import Pin, load_pins
 
 
-def _keys(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> list[VerifierKey]:
+def _pins(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> tuple[Pin, ...]:
     try:
-        return [pin.key for text in given for pin in load_pins(text)]
+        return tuple(pin for text in given for pin in load_pins(text))
     except UnusableKey as exc:
         raise click.BadParameter(str(exc), ctx, param) from exc
 
 
 KEYS: Final = click.option(
-    "--key", "keys", multiple=True, callback=_keys, metavar="KEY|FILE", help="A public key that counts; repeatable."
+    "--key", "pins", multiple=True, callback=_pins, metavar="KEY|FILE", help="A public key that counts; repeatable."
 )
 
 FORM: Final = click.option(

@@ -18,6 +18,7 @@ from aegis_audit.note import VerifierKey
 from aegis_audit.proof import MAX_FILE, TlogProof
 from aegis_audit.proving import check, latest_checkpoint
 from aegis_audit.proving import prove as prove_entry
+from aegis_audit.trust import Pin
 
 _FILE = partial(click.Path, path_type=Path)
 
@@ -35,7 +36,7 @@ def prove(
     checkpoint: Path | None,
     output: Path | None,
     proof: Path | None,
-    keys: list[VerifierKey],
+    pins: tuple[Pin, ...],
     form: str,
 ) -> int:
     """Write, or check, a proof that an entry is in a log.
@@ -52,9 +53,9 @@ def prove(
     Example: aegis-audit prove --check 1207.tlog-proof --key builds.keys
     """
     if proof:
-        if what or not keys:
+        if what or not pins:
             raise click.UsageError("--check takes a proof and --key, and no log.")
-        return _check(proof, keys, form)
+        return _check(proof, [pin.key for pin in pins], form)
     if len(what) < 2 or not what[0].isascii() or not what[0].isdigit() or len(what[0]) > 18:
         raise click.UsageError("Name the number of an entry, and the log.")
     made = _prove(int(what[0]), what[1:], checkpoint).encode()

@@ -13,8 +13,9 @@ from aegis_audit.anchor import load_anchor
 from aegis_audit.archive import find_segments
 from aegis_audit.chain import Head
 from aegis_audit.checks.known import Known
+from aegis_audit.cli.options import FORM, KEYS
 from aegis_audit.demand import Demands
-from aegis_audit.errors import MalformedNote, UnusableKey, UnusableQuery
+from aegis_audit.errors import MalformedNote, UnusableQuery
 from aegis_audit.export import document
 from aegis_audit.headline import Headline
 from aegis_audit.key import default_directory, find_roots
@@ -22,7 +23,7 @@ from aegis_audit.level import Level
 from aegis_audit.query import parse_age
 from aegis_audit.sidecar import booted_at, find_sidecars
 from aegis_audit.state import load, store
-from aegis_audit.trust import Pin, Trust, load_pins
+from aegis_audit.trust import Pin, Trust
 from aegis_audit.verify import Knowledge, examine
 
 
@@ -44,14 +45,6 @@ def _level(ctx: click.Context, param: click.Parameter, text: str | None) -> Leve
         raise click.BadParameter(f"{text!r} is no level; there are a0 to a4", ctx, param) from exc
 
 
-def _pins(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Pin, ...]:
-    """Read public keys, or files of them."""
-    try:
-        return tuple(pin for text in texts for pin in load_pins(text))
-    except UnusableKey as exc:
-        raise click.BadParameter(str(exc), ctx, param) from exc
-
-
 def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Known, ...]:
     """Read heads as `aegis-audit head` prints them."""
     try:
@@ -66,7 +59,7 @@ def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
 @click.option("--from-genesis", is_flag=True, help="Demand that the log begins with its first entry.")
 @click.option("--allow-empty", is_flag=True, help="Accept files and directories that are there and hold no entry.")
 @click.option("--require", "level", callback=_level, metavar="LEVEL", help="Demand a level of assurance, a0 to a4.")
-@click.option("--key", "pins", callback=_pins, multiple=True, metavar="KEY|FILE", help="A public key that counts.")
+@KEYS
 @click.option(
     "--expect-head",
     "heads",
@@ -99,7 +92,7 @@ def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     help="Read what is new since the last time, and demand that it goes on from there; the file remembers.",
 )
 @click.option("--no-sidecar", is_flag=True, help="Leave out the sidecar beside the log: what is judged is an archive.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
+@FORM
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit status is the verdict.")
 def verify(paths: tuple[str, ...], *, state: Path | None, form: str, quiet: bool, **options: Any) -> int:
     """Judge whether a log is whole and unchanged.
