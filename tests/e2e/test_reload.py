@@ -64,6 +64,14 @@ def test_a_file_with_mistakes_is_recorded_without_its_secrets_and_the_last_good_
     assert token.encode() not in host.stderr
 
 
+def test_a_start_with_mistakes_does_not_print_their_secrets(tmp_path: Path) -> None:
+    token = "ghp_" + "a1B2" * 9
+    host = Stage(tmp_path, policy=f"version: 1\n{token}: 1\n").wrap()
+    assert host.close() == 2
+    assert b"policy.yaml:2:1: " in host.stderr
+    assert token.encode() not in host.stderr
+
+
 def test_a_file_that_is_gone_leaves_the_last_good_one(tmp_path: Path) -> None:
     stage = Stage(tmp_path, policy=WRITES)
     with stage.wrap() as host:

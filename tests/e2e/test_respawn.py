@@ -98,6 +98,15 @@ def test_a_call_that_an_upstream_fails_in_is_answered_and_a_fresh_one_goes_on(
     assert lives.stage.verify().returncode == 0
 
 
+def test_what_an_upstream_says_last_arrives_before_it_is_lost(tmp_path: Path) -> None:
+    lives = Lives(tmp_path)
+    with lives.wrap() as host:
+        host.initialize()
+        assert len(host.call("die_answering", {})["result"]["content"][0]["text"]) == 1_000_000
+        assert _changes(host) == CHANGED
+    assert lives.statuses() == ["ok"]
+
+
 def test_what_a_host_has_asked_of_an_upstream_for_good_is_asked_of_the_fresh_one(tmp_path: Path) -> None:
     lives = Lives(tmp_path)
     with lives.wrap() as host:

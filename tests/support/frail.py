@@ -3,8 +3,9 @@
     python frail.py DIRECTORY
 
 Each life writes the frames that it gets to `DIRECTORY/<number>.jsonl`, numbers from 0. Once there is a
-`DIRECTORY/broken` no life lasts; what is in `DIRECTORY/version` is the revision that it speaks. Tools: `echo`, `die`,
-`die_asking` something of the host, `hush` (close the output and live on), `deafen` (close the input and live on).
+`DIRECTORY/broken` no life lasts; what is in `DIRECTORY/version` is the revision that it speaks. Tools: `echo`; `die`,
+alone or `die_answering` or `die_asking` something of the host; `hush` (close the output and live on); `deafen` (close
+the input and live on).
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ def _life(directory: Path) -> Path:
 def _call(message: dict[str, Any]) -> None:
     match message["params"]["name"]:
         case "die":
+            os._exit(3)
+        case "die_answering":
+            _send({"id": message["id"], "result": {"content": [{"type": "text", "text": "z" * 1_000_000}]}})
             os._exit(3)
         case "die_asking":
             _send({"id": "ask", "method": "sampling/createMessage", "params": {"messages": [], "maxTokens": 1}})

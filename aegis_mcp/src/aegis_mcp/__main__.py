@@ -34,7 +34,9 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return _FAILED
     except GatewayError as exc:
-        print(f"aegis-mcp: {exc}", file=sys.stderr)  # noqa: T201 - the edge
+        from aegis_mcp.audit.redaction import scrub  # noqa: PLC0415 - only a failure needs it
+
+        print(f"aegis-mcp: {scrub(str(exc))}", file=sys.stderr)  # noqa: T201 - the edge
         return _USAGE if isinstance(exc, ConfigError) else _FAILED
     except Exception as exc:  # noqa: BLE001 - the edge: what is left is a defect, and no traceback may hold a secret
         print(f"aegis-mcp: internal error: {type(exc).__name__}; please report it", file=sys.stderr)  # noqa: T201

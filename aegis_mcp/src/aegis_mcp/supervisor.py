@@ -102,7 +102,6 @@ class Supervisor:
         self._stopping.set()
         if self._link:
             await self._link.stop()
-            self._link.inbox.close()
         for incident in self._served.incidents.rest():
             await self._note(incident)
 
@@ -118,6 +117,8 @@ class Supervisor:
         try:
             await asyncio.wait({passing, ended}, return_when=asyncio.FIRST_COMPLETED)
             why = await _end(link)
+            # What it had sent before its end may still be on its way.
+            await asyncio.wait({passing}, timeout=_LAST_WORDS_SECONDS)
             link.inbox.close()
             await passing
         finally:
