@@ -165,6 +165,7 @@ REQUESTS = st.builds(
     Request,
     st.sampled_from(["files", "git"]),
     st.sampled_from(["resources/read", "tools/list", "ping", "future/thing"]),
+    arguments=st.just({}),
     uri=st.sampled_from([None, "file:///a", "https://example.org/a"]),
     is_from_upstream=st.booleans(),
 )

@@ -6,14 +6,12 @@ whether an entry follows a head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from aegis_audit.entry import ZERO_HASH, Draft, Entry, seal
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The last entry of a chain: its sequence number, -1 before the first, and its hash in 64 hex digits."""
 
     seq: int

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from aegis_audit.chain import Head
 from aegis_audit.tree import HASH_SIZE, CompactRange
@@ -27,8 +26,7 @@ _MOST_HASHES: Final = 64
 _NO_TREE: Final = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """What the sidecar knows of the log.
 
     `head` is the last entry; `inode` and `offset` say in which file it stands and where it ends; `ring` counts the
@@ -61,7 +59,6 @@ class Mark:
 
     def extend(self, head: Head, tree: CompactRange | None, size: int) -> Mark:
         """Return the mark behind so many bytes more, which end with `head`."""
-        # Twice for each call through the gateway: `replace` would take four times as long.
         offset, ring = self.offset + size, self.ring + size
         return Mark(head, self.inode, offset, ring, self.generation, self.origin, tree, self.signed, self.epoch_start)
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from aegis_audit.errors import Unprovable
 
@@ -25,8 +24,7 @@ _ROW: Final = 4096
 """Leaves of a long run that are taken in at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompactRange:
+class CompactRange(NamedTuple):
     """The perfect subtrees, left to right, that the leaves `start` to `size` - 1 of a log make up.
 
     `hashes` has at most 64 of them where `start` is 0, which is what a whole tree has, and twice as many elsewhere.

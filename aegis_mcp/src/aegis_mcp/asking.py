@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from aegis_audit.escape import defuse
 from aegis_mcp import frame as frames
@@ -42,8 +42,7 @@ _REASONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A request that is judged, where it is to go, and the decision so far: what a person may be asked about."""
 
     lane: Lane
@@ -173,7 +172,7 @@ def unanswered(question: Question, consent: Consent | None) -> Question:
     """Return the question with the reason why it ends without consent."""
     decision = question.decision
     reason = f"{_REASONS[consent]}; {decision.reason}" if consent in _REASONS else decision.reason
-    return replace(question, decision=replace(decision, effect=Effect.ASK, reason=reason))
+    return question._replace(decision=replace(decision, effect=Effect.ASK, reason=reason))
 
 
 def _closing(own: FlightKey) -> bytes:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 
-class Effect(Enum):
+class Word(Enum):
+    """One of a closed set of words: a single object, which hashes as one. What `Enum` does instead calls Python."""
+
+    __hash__ = object.__hash__
+
+
+class Effect(Word):
     """What happens to a request.
 
     `ASK` lets a person decide; `MONITOR` lets pass and records what a denial in its place would have stopped.
@@ -25,7 +31,7 @@ class Effect(Enum):
         return self is Effect.ALLOW or self is Effect.MONITOR
 
 
-class Secrets(Enum):
+class Secrets(Word):
     """What happens to credentials in a result: it passes as it is, without them, or not at all."""
 
     PASS = "pass"  # noqa: S105 - a word of the policy
@@ -33,7 +39,7 @@ class Secrets(Enum):
     REFUSE = "refuse"
 
 
-class Consent(Enum):
+class Consent(Word):
     """What came of asking a person: only `ACCEPT` lets a request go on.
 
     `CANCEL` is a person who closed the question, `WITHDRAWN` a request that was given up before an answer came,
@@ -48,7 +54,7 @@ class Consent(Enum):
     FAILED = "failed"
 
 
-class Access(Enum):
+class Access(Word):
     """What a request can do: look, change something, or ask something of the host."""
 
     READ = "read"
@@ -56,7 +62,7 @@ class Access(Enum):
     CLIENT_REQUEST = "client_request"
 
 
-class AccessFrom(Enum):
+class AccessFrom(Word):
     """Who classified the access: the operator, the upstream's own hint, or nobody (then the method, else write)."""
 
     POLICY = "policy"
@@ -64,8 +70,10 @@ class AccessFrom(Enum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+_NONE: Final[Mapping[str, Any]] = {}
+
+
+class Request(NamedTuple):
     """One request as policy sees it.
 
     At most one of `tool`, `uri` and `prompt` is set. What goes on with a task has the tool and the arguments of the
@@ -79,7 +87,7 @@ class Request:
     tool: str | None = None
     uri: str | None = None
     prompt: str | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    arguments: Mapping[str, Any] = _NONE
     read_only_hint: bool | None = None
     is_listed: bool = True
     is_from_upstream: bool = False

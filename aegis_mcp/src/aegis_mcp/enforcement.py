@@ -93,14 +93,20 @@ class Enforcement:
 
     async def _record(self, passages: list[Passage]) -> str | None:
         """Return why the entries could not be written, None once they are as durable as they must be."""
-        drafts = [draft for passage in passages for draft in passage.drafts if draft]
+        drafts: list[Draft] = []
+        is_weighty = False
+        for passage in passages:
+            drafts += filter(None, passage.drafts)
+            is_weighty |= passage.is_weighty
         if not drafts:
             return None
         lost = self._unrecorded
         if lost:
             drafts.insert(0, self._keeper.security(EventKind.ENTRIES_LOST, {"count": lost}))
         try:
-            await self._recorder.commit(drafts, is_write=any(passage.is_weighty for passage in passages))
+            # Mostly there is nothing to wait for: to ask first is quicker than to await.
+            if not self._recorder.append(drafts, is_write=is_weighty):
+                await self._recorder.commit(drafts, is_write=is_weighty)
         except AuditUnavailable as exc:
             return str(exc)
         self._unrecorded -= lost
@@ -163,6 +169,8 @@ class Enforcement:
         """Learn from a request who the host is, what it can do, and which era it speaks."""
         if frame.method == "initialize":
             self._capabilities, self._is_modern = identity.capabilities_of(frame), False
+        elif "_meta" not in frame.params:
+            return
         elif identity.is_modern(frame):
             self._is_modern = True
         self._client = identity.client_of(frame) or self._client
@@ -190,10 +198,10 @@ class Enforcement:
             return self._refuse(question, consent)
         if decision.effect is Effect.ASK and consent is None:
             return self._ask(question)
-        if consent not in {None, Consent.ACCEPT}:
+        if consent is not None and consent is not Consent.ACCEPT:
             return self._refuse(asking.unanswered(question, consent), consent)
         if self._policy.limits and (full := self._limiter.refusal(self._policy, question.asked.request, decision)):
-            return self._refuse(replace(question, decision=full), consent)
+            return self._refuse(question._replace(decision=full), consent)
         return self._admit(question, consent)
 
     def _admit(self, question: Question, consent: Consent | None) -> Passage:
@@ -228,7 +236,7 @@ class Enforcement:
         """Go on with a request about which a person was asked: what has changed meanwhile counts."""
         if consent is Consent.ACCEPT:
             decision = self._decide(question.frame, question.lane, question.asked.request)
-            question = replace(question, decision=decision)
+            question = question._replace(decision=decision)
         return self._settle(question, consent)
 
     def _judge_response(self, frame: Frame, lane: Lane) -> Passage:
@@ -282,7 +290,7 @@ class Enforcement:
         key = frames.key_of(frame.params.get("requestId"))
         withdrawn = self._asking.withdraw(lane, key, self._from_upstream)
         if withdrawn:
-            return replace(self._give_up(*withdrawn, Consent.WITHDRAWN), answer=None)
+            return self._give_up(*withdrawn, Consent.WITHDRAWN)._replace(answer=None)
         flight = lane.cancel(key)
         outcome = self._outcome(flight, Status.CANCELLED) if flight else None
         return Passage(lane, (outcome,), forward=frame.raw)
@@ -291,7 +299,7 @@ class Enforcement:
         """Refuse a request that nobody has decided on; `gone` closes the question at the host that was asked."""
         passage = self._settle(question, consent)
         if gone is None:
-            return replace(passage, answer=None)  # it was answered `input_required`
+            return passage._replace(answer=None)  # it was answered `input_required`
         self._from_upstream.forward(gone)
         return passage
 

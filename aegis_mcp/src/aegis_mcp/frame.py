@@ -10,9 +10,8 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
 
@@ -43,8 +42,7 @@ class FrameKind(Enum):
     RESPONSE = "response"
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One message and the bytes that it came from, LF excluded. `id` is None only for a notification."""
 
     kind: FrameKind
@@ -56,7 +54,7 @@ class Frame:
     @property
     def params(self) -> dict[str, Any]:
         """Return the params of a request or notification, empty if it has none."""
-        return cast("dict[str, Any]", self.message.get("params") or {})
+        return self.message.get("params") or {}
 
     @property
     def request_id(self) -> FrameId:

@@ -19,18 +19,19 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{
 
 def asked_of_upstream(frame: Frame, server: str, catalog: Catalog) -> Request:
     """Return what a host asks, with what the upstream's own listing says of the tool."""
-    name, uri = _text(frame.params, "name"), _text(frame.params, "uri")
-    arguments = _object(frame.params, "arguments")
+    params = frame.params
+    name, arguments = _text(params, "name"), _object(params, "arguments")
     if frame.method == "tools/call":
         tool = name or ""
         definition = catalog.tool(tool)
         hint = definition.read_only_hint if definition else None
         listed = catalog.is_listed(tool)
         return Request(server, frame.method, tool=tool, arguments=arguments, read_only_hint=hint, is_listed=listed)
+    uri = _text(params, "uri")
     if frame.method == "completion/complete":
-        reference = _object(frame.params, "ref")
+        reference = _object(params, "ref")
         name, uri = _text(reference, "name"), _text(reference, "uri")
-        arguments = _object(frame.params, "argument")
+        arguments = _object(params, "argument")
     return Request(server, frame.method, uri=uri, prompt=None if uri else name, arguments=arguments)
 
 
@@ -71,8 +72,8 @@ def _meta(frame: Frame) -> dict[str, Any]:
 
 
 def _object(members: dict[str, Any], name: str) -> dict[str, Any]:
-    value = members.get(name)
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    value: dict[str, Any] | None = members.get(name)  # or anything else: it is what a peer has sent
+    return value if isinstance(value, dict) else {}
 
 
 def _text(members: dict[str, Any], name: str) -> str | None:

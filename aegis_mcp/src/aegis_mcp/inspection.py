@@ -81,7 +81,7 @@ class Inspector:
             )
         intents = self._hold(judged, flight.frame, _state(result)) if judged else ()
         if found and found.redacted:
-            return Inspected(replace(frame, raw=found.raw), "", changes, intents, found.redacted)
+            return Inspected(frame._replace(raw=found.raw), "", changes, intents, found.redacted)
         return Inspected(frame, "", changes, intents)
 
     def notified(self, policy: Policy, frame: Frame) -> Inspected | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from aegis_mcp.audit.record import Asked
 from aegis_mcp.decision import Secrets
@@ -15,8 +14,7 @@ MAX_IN_FLIGHT: Final = 4096
 """How many requests of one direction may wait for their answers at the same time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(NamedTuple):
     """One request that was forwarded: `asked` is None where the log says nothing of it, `started` is in ns.
 
     `secrets` is what happens to credentials in its result, None for what holds for all.
@@ -65,8 +63,9 @@ class Lane:
 
     def take_off(self, flight: Flight) -> None:
         """Keep a request until its answer comes."""
-        self._unwanted.pop(flight.frame.key, None)
-        self._flights[flight.frame.key] = flight
+        key = flight.frame.key
+        self._unwanted.pop(key, None)
+        self._flights[key] = flight
 
     def land(self, key: FlightKey) -> Flight | None:
         """Take the request out that an answer belongs to."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from aegis_audit.entry import Draft
 from aegis_mcp import frame as frames
@@ -13,8 +12,7 @@ from aegis_mcp.frame import Frame
 from aegis_mcp.lane import Flight, Lane
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """What is to happen with one frame, once its entries are in the log.
 
     `forward` goes on to the peer, `answer` back to where the request came from. What `is_bound` must not go on if its

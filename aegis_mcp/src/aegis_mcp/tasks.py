@@ -5,7 +5,7 @@ A task may outlive the gateway that has seen it made; then nobody knows its call
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from aegis_mcp.decision import Request, Secrets
@@ -48,7 +48,7 @@ class Tasks:
     def request_of(self, frame: Frame, request: Request) -> Request:
         """Return a request as what it is to policy: one that goes on with a task has the tool and the arguments."""
         call = self._call(frame) if request.method in _CONTINUING else None
-        return replace(request, tool=call.request.tool, arguments=call.request.arguments) if call else request
+        return request._replace(tool=call.request.tool, arguments=call.request.arguments) if call else request
 
     def secrets_of(self, frame: Frame) -> Secrets | None:
         """Return what happens to credentials in the result of a task, as the rule of its call has it."""

@@ -46,6 +46,11 @@ class Anchoring:
                 self._thread.start()
             self._changed.notify_all()
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether a place lacks the latest checkpoint."""
+        return bool(self._behind_since)
+
     def take_lags(self) -> tuple[list[Draft], str | None]:
         """Return the entries that say which places are too far behind, each lag once; and why no call may pass now."""
         if not self._behind_since:

@@ -58,17 +58,17 @@ class Mending:
         begun = survey.begun_segment(kept, mark.head)
         if begun and begun.startswith(content):
             # Another process was killed when it had begun to open this segment.
-            end = replace(mark, inode=inode, offset=size, ring=mark.ring + size)
+            end = mark._replace(inode=inode, offset=size, ring=mark.ring + size)
             self._storage.append(end, begun[size:], mark.head, mark.tree, is_synced=True)
-            return self._take_over(replace(mark, inode=inode, offset=0))
+            return self._take_over(mark._replace(inode=inode, offset=0))
         # The same, but before it could store the head: what it wrote to the file before may be there, or not.
         ahead = survey.written_ahead(kept, mark.head)
         found = survey.beyond(content, 0, ahead.head)
         if found.leaves:
-            return self._take_over(replace(mark, inode=inode, offset=0))
+            return self._take_over(mark._replace(inode=inode, offset=0))
         lost = self._lost_with_cut(mark, content) if reason == "truncated" else Lost()
         again = [one for one in survey.numbered(ahead.data, ahead.head.seq) if one[1] not in content]
-        end = replace(_behind(mark, ahead), inode=inode, offset=size)
+        end = _behind(mark, ahead)._replace(inode=inode, offset=size)
         return self._write_opening(end, reason, replace(lost, lines=[*lost.lines, *again]), found)
 
     def _was_cut(self, mark: Mark) -> bool:

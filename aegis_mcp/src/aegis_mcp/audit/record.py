@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, cast
 from aegis_audit import canonical
 from aegis_audit.canonical import Template
 from aegis_audit.entry import Draft
-from aegis_mcp.decision import Consent, Decision, Request
+from aegis_mcp.decision import Consent, Decision, Request, Word
 from aegis_mcp.throttle import Throttle
 
 MAX_TEXT: Final = 512
@@ -54,7 +54,7 @@ class EventKind(Enum):
     STATE_REFUSED = "state_refused"
 
 
-class Status(Enum):
+class Status(Word):
     """How a request ended."""
 
     OK = "ok"
@@ -118,11 +118,11 @@ class Recordkeeper:
 
     def intent(self, asked: Asked, decision: Decision, consent: Consent | None = None) -> Draft:
         """Return the entry that is durable before the upstream sees the request."""
-        said = (decision, consent, self.policy_sha256)
-        template = self._known(asked, said)
+        key = (decision, consent, self.policy_sha256, *_constant(asked))
+        template = self._templates.get(key)
         if template is None:
             members = self._judged(asked, decision, consent) | {"phase": "intent"}
-            template = self._learn(asked, said, Template(members, ("arguments", "request_id")))
+            template = self._learn(key, asked, Template(members, ("arguments", "request_id")))
         event = template.fill(self._redact(asked.request.arguments), self._id(asked))
         return Draft(event_type(asked.request), event, self.session_id, asked.trace_id)
 
@@ -135,13 +135,13 @@ class Recordkeeper:
 
     def outcome(self, asked: Asked, answer: Answer) -> Draft:
         """Return the entry that says how an allowed request ended."""
-        said = (answer.status, answer.redacted)
-        template = self._known(asked, said)
+        key = (answer.status, answer.redacted, *_constant(asked))
+        template = self._templates.get(key)
         if template is None:
             members = self._named(asked) | {"phase": "outcome", "status": answer.status.value}
             members |= {"redacted": answer.redacted} if answer.redacted else {}
             holes = ("duration_us", "request_id", "result_bytes", "result_sha256")
-            template = self._learn(asked, said, Template(members, holes))
+            template = self._learn(key, asked, Template(members, holes))
         digest = hashlib.sha256(answer.raw).hexdigest().encode("ascii")
         values = (b"%d" % answer.duration_us, self._id(asked), b"%d" % len(answer.raw), b'"%b"' % digest)
         return Draft(event_type(asked.request), template.fill(*values), self.session_id, asked.trace_id)
@@ -179,17 +179,14 @@ class Recordkeeper:
         details |= {"bytes": len(line), "sha256": hashlib.sha256(line).hexdigest()}
         return self.security(EventKind.PROTOCOL_VIOLATION, details)
 
-    def _known(self, asked: Asked, said: tuple[object, ...]) -> Template | None:
-        """Return what was the same in an earlier entry, which said this of a request with the same names."""
-        return self._templates.get((said, asked.tool_sha256, *_names(asked)))
-
-    def _learn(self, asked: Asked, said: tuple[object, ...], template: Template) -> Template:
+    def _learn(self, key: tuple[object, ...], asked: Asked, template: Template) -> Template:
         """Keep a template for the next call of the same tool, unless names that a peer chose are long."""
-        names = _names(asked)
+        request = asked.request
+        names = (request.method, request.tool, request.uri, request.prompt, *asked.client)
         if sum(len(name) for name in names if name) <= MAX_TEXT:
             if len(self._templates) >= _MAX_TEMPLATES:
                 self._templates.clear()
-            self._templates[said, asked.tool_sha256, *names] = template
+            self._templates[key] = template
         return template
 
     def _judged(self, asked: Asked, decision: Decision, consent: Consent | None) -> dict[str, Any]:
@@ -216,7 +213,10 @@ class Recordkeeper:
         return event
 
     def _id(self, asked: Asked) -> bytes:
-        return canonical.encode(self._text(asked.request_id))
+        request_id = asked.request_id
+        if isinstance(request_id, int) and abs(request_id) <= canonical.MAX_INTEGER:
+            return b"%d" % request_id
+        return canonical.encode(self._text(request_id))
 
     def _texts(self, value: object) -> object:
         return (
@@ -233,13 +233,16 @@ class Recordkeeper:
         return value
 
 
-def _names(asked: Asked) -> tuple[str | None, ...]:
-    request, client = asked.request, asked.client
-    return (request.server, request.method, request.tool, request.uri, request.prompt, client.name, client.version)
+def _constant(asked: Asked) -> tuple[object, ...]:
+    """Return what the entries say of a request that is the same in the next one like it."""
+    request = asked.request
+    return (asked.tool_sha256, asked.client, request.server, request.method, request.tool, request.uri, request.prompt)
 
 
 def event_type(request: Request) -> str:
     """Return the type of the entries of a request that policy allows."""
+    if request.tool is not None and not request.is_from_upstream:
+        return "tool_invocation"
     kind, _, _ = request.method.partition("/")
     if request.is_from_upstream or kind in {"sampling", "elicitation", "roots"}:
         return "client_request"

@@ -66,24 +66,35 @@ class Recorder:
         if self._anchoring:
             lags, refusal = self._anchoring.take_lags()
             drafts = lags if refusal else [*lags, *drafts]
-        if drafts:
-            await self._append(drafts, is_write=is_write)
+        if drafts and not self._append(drafts, is_synced=self._is_synced(is_write)):
+            await self._commit_in_thread(drafts, is_synced=self._is_synced(is_write))
+            self._sign_later()
         if refusal:
             raise AuditUnavailable(refusal)
 
-    async def _append(self, drafts: Sequence[Draft], *, is_write: bool) -> None:
+    def append(self, drafts: Sequence[Draft], *, is_write: bool) -> bool:
+        """Commit entries for which nobody has to wait; tell whether they were such, else nothing is done.
+
+        Raises:
+            AuditUnavailable: the log cannot take them.
+        """
+        if self._anchoring and self._anchoring.is_behind:
+            return False
+        return self._append(drafts, is_synced=self._is_synced(is_write))
+
+    def _is_synced(self, is_write: bool) -> bool:
         durability = self._settings.durability
-        is_synced = durability is Durability.SYNC or (durability is Durability.SYNC_WRITES and is_write)
-        if not is_synced and not self._unfinished:
-            try:
-                self._journal.append(drafts, is_synced=False, patience=0)
-            except LogLocked:
-                pass  # another gateway is writing: let the thread wait for it
-            else:
-                self._sign_later()
-                return
-        await self._commit_in_thread(drafts, is_synced=is_synced)
+        return durability is Durability.SYNC or (durability is Durability.SYNC_WRITES and is_write)
+
+    def _append(self, drafts: Sequence[Draft], *, is_synced: bool) -> bool:
+        if is_synced or self._unfinished:
+            return False
+        try:
+            self._journal.append(drafts, is_synced=False, patience=0)
+        except LogLocked:
+            return False  # another gateway is writing: let the thread wait for it
         self._sign_later()
+        return True
 
     async def checkpoint(self) -> None:
         """Return once what is not signed yet is, on the disk, or within the deadline it cannot be.

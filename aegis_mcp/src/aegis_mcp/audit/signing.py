@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -116,7 +116,7 @@ class Signing:
             return self._suspend(mark, exc)
         event = {"epoch": 0, "kind": "key_epoch", "origin": mark.origin} | declared
         mark = self._writer.put(mark, [self._writer.event(event)], is_synced=True)
-        return self._writer.storage.store(replace(mark, signed=0))
+        return self._writer.storage.store(mark._replace(signed=0))
 
     def is_due(self, mark: Mark) -> bool:
         """Tell whether so many entries are not signed that it cannot wait."""
@@ -158,13 +158,13 @@ class Signing:
         event = {"epoch": ring.epoch + 1, "epoch_key": str(key), "kind": "key_epoch", "origin": mark.origin}
         mark = self._writer.write(mark, [self._writer.event(event)], is_synced=False)
         note = str(ring.hand_over(_checkpoint(mark)))
-        mark = self._append(replace(mark, epoch_start=mark.head.seq + 1), note, is_synced=True)
+        mark = self._append(mark._replace(epoch_start=mark.head.seq + 1), note, is_synced=True)
         ring.commit()
         return mark
 
     def _append(self, mark: Mark, note: str, *, is_synced: bool) -> Mark:
         mark = self._writer.put(mark, [self._writer.checkpoint(note)], is_synced=is_synced)
-        mark = self._writer.storage.store(replace(mark, signed=mark.head.seq + 1))
+        mark = self._writer.storage.store(mark._replace(signed=mark.head.seq + 1))
         if is_synced:
             # What a crash of the machine could take back is not shown to anybody.
             self._writer.storage.publish(note.encode("utf-8"))

@@ -10,11 +10,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from aegis_audit import canonical
 from aegis_audit.errors import UnencodableValue
+from aegis_mcp.decision import Word
 
 MAX_DEFINITION: Final = 1024 * 1024
 """Bytes of the largest definition that can be pinned, in canonical form."""
@@ -22,7 +22,7 @@ MAX_DEFINITION: Final = 1024 * 1024
 _UNPINNED: Final = frozenset({"_meta"})
 
 
-class Kind(Enum):
+class Kind(Word):
     """What a definition defines; that of a server is one, named "", with its instructions."""
 
     SERVER = "server"

@@ -41,12 +41,16 @@ _NOUNS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Prospect:
-    """What is certain of a request before its arguments, URI and prompt are looked at; the rules that may speak."""
+    """What is certain of a request before its arguments, URI and prompt are looked at; the rules that may speak.
+
+    `default` is the decision where none does, None if its reason depends on what is asked.
+    """
 
     kind: MethodClass
     access: Access
     access_from: AccessFrom
     rules: tuple[Rule, ...]
+    default: Decision | None
 
 
 def decide(policy: Policy, request: Request) -> Decision:
@@ -84,14 +88,10 @@ def judge(policy: Policy, rule: Rule, request: Request, prospect: Prospect) -> D
 
 def fall_back(policy: Policy, request: Request, prospect: Prospect) -> Decision:
     """Return the decision on a request for which no rule speaks."""
-    access, access_from = prospect.access, prospect.access_from
-    if prospect.kind is MethodClass.HOUSEKEEPING:
-        return Decision(Effect.ALLOW, "housekeeping", "keeps the session", access, access_from, is_recorded=False)
-    effect = policy.defaults.effect(access)
-    if prospect.kind is MethodClass.CONTINUATION and effect is Effect.ASK:
-        effect = Effect.ALLOW
-    reason = _reason_of_default(policy, request, access, access_from)
-    return Decision(effect, f"defaults.{access.value}", reason, access, access_from)
+    if prospect.default:
+        return prospect.default
+    reason = _reason_to_deny(policy, request, prospect.access, prospect.access_from)
+    return _by_default(Effect.DENY, reason, prospect.access, prospect.access_from)
 
 
 def is_hopeless(policy: Policy, request: Request) -> bool:
@@ -138,7 +138,23 @@ def _find_prospect(
     if kind is MethodClass.CONTINUATION:
         # A person has been asked about the call already.
         rules = tuple(replace(rule, effect=Effect.ALLOW) if rule.effect is Effect.ASK else rule for rule in rules)
-    return Prospect(kind, access, access_from, rules)
+    return Prospect(kind, access, access_from, rules, _default(policy, kind, access, access_from))
+
+
+def _default(policy: Policy, kind: MethodClass, access: Access, access_from: AccessFrom) -> Decision | None:
+    if kind is MethodClass.HOUSEKEEPING:
+        return Decision(Effect.ALLOW, "housekeeping", "keeps the session", access, access_from, is_recorded=False)
+    effect = policy.defaults.effect(access)
+    if effect is Effect.DENY:
+        return None
+    reason = f"{_NOUNS[access]} {_BY_DEFAULT[effect]}"
+    if kind is MethodClass.CONTINUATION and effect is Effect.ASK:
+        effect = Effect.ALLOW
+    return _by_default(effect, reason, access, access_from)
+
+
+def _by_default(effect: Effect, reason: str, access: Access, access_from: AccessFrom) -> Decision:
+    return Decision(effect, f"defaults.{access.value}", reason, access, access_from)
 
 
 def _access(kind: MethodClass, upstream: Upstream, tool: str, hint: bool | None) -> tuple[Access, AccessFrom]:
@@ -171,10 +187,7 @@ def _place_of(policy: Policy, rule: Rule) -> str:
     return f"in line {rule.line} of {policy.source}"
 
 
-def _reason_of_default(policy: Policy, request: Request, access: Access, access_from: AccessFrom) -> str:
-    effect = policy.defaults.effect(access)
-    if effect is not Effect.DENY:
-        return f"{_NOUNS[access]} {_BY_DEFAULT[effect]}"
+def _reason_to_deny(policy: Policy, request: Request, access: Access, access_from: AccessFrom) -> str:
     denied = f"{_NOUNS[access]} are denied unless a rule allows them; {_remedy(policy, request)}"
     if request.tool and access is Access.WRITE and access_from is AccessFrom.DEFAULT:
         return f"nothing classifies this tool, so it counts as a write; {denied}, and so would `access` if it is a read"

@@ -120,7 +120,7 @@ def _readings(policy: Policy, recorded: Recorded) -> list[Request]:
     is_trusting = policy.upstream(request.server).trust_annotations
     if request.tool is None or not is_trusting or "read_only_hint" not in recorded.obscure:
         return [request]
-    return [replace(request, read_only_hint=hint) for hint in (True, False)]
+    return [request._replace(read_only_hint=hint) for hint in (True, False)]
 
 
 def _possible(policy: Policy, recorded: Recorded, request: Request, doubts: dict[str, None]) -> Iterator[Decision]:
