@@ -24,11 +24,13 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 def pytest_configure() -> None:
     """Let a run that counts always try the same examples, and signals mean what they mean on a terminal.
 
+    How long an example takes says something about the machine only.
+
     In a process that was started in the background Ctrl-C and a hang-up are ignored, and so in those that it starts.
     """
-    hypothesis.settings.register_profile("counts", derandomize=True)
-    if _IS_FORBIDDEN:
-        hypothesis.settings.load_profile("counts")
+    hypothesis.settings.register_profile("ours", deadline=None)
+    hypothesis.settings.register_profile("counts", deadline=None, derandomize=True)
+    hypothesis.settings.load_profile("counts" if _IS_FORBIDDEN else "ours")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
