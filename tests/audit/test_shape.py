@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aegis_audit import canonical
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.ledger import Ledgers
-from aegis_audit.checks.scan import scan
+from aegis_audit.checks.scan import Inquiry, scan
 from aegis_audit.entry import Draft, Entry, seal
 from aegis_audit.segment import Segment
 from aegis_audit.shape import Shapes
@@ -38,7 +38,7 @@ def taught(lines: Sequence[bytes]) -> Shapes:
 def judged(path: Path, shapes: Shapes) -> tuple[object, ...]:
     """Return all that a scan says."""
     found = Findings()
-    result = scan(Segment(str(path)), found, shapes, Ledgers(found, Trust()))
+    result = scan(Segment(str(path)), Inquiry(found, shapes, Ledgers(found, Trust())))
     pairing = result.pairing.intents, result.pairing.outcomes
     return found.kept(), result.runs, result.entries, result.size, result.sessions, result.lost, pairing
 

@@ -33,3 +33,9 @@ def wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it does not come to hold"
         pause.wait(0.01)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process has started and that it has not waited for."""
+    listings = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for listing in listings for child in listing.read_text(encoding="ascii").split()]

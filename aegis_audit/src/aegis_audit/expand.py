@@ -97,6 +97,11 @@ _MAGIC: Final[tuple[tuple[bytes, str, Callable[[], _Decoder]], ...]] = (
 _ERRORS: Final = (zlib.error, lzma.LZMAError, OSError, EOFError, MemoryError)
 
 
+def is_compressed(first: bytes) -> bool:
+    """Tell whether a file that begins with these bytes, at least six if it has so many, is one to expand."""
+    return any(first.startswith(magic) for magic, _, _ in _MAGIC)
+
+
 def expand(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the expanded bytes of `pieces`; bytes of no known magic pass through as they are.
 

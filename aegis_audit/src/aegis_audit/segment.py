@@ -120,7 +120,7 @@ class Segment:
             UnreadableSegment: it is no regular file, may not be read, or shrank while it was read.
             DamagedSegment: it is compressed, and does not expand to its end.
         """
-        return _cut(expand(_counted(_read(self.path, self.start), progress)), self.start)
+        return blocks_of(expand(counted(_read(self.path, self.start), progress)), self.start)
 
     def lines(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[Line]:
         """Yield every line in order; calls `progress` and raises as `blocks` does."""
@@ -129,7 +129,7 @@ class Segment:
 
 def lines_of(pieces: Iterator[bytes]) -> Iterator[Line]:
     """Yield the lines of plain bytes, each as soon as its LF is there; no piece is longer than `MAX_LINE`."""
-    return _one_by_one(_cut(pieces))
+    return _one_by_one(blocks_of(pieces))
 
 
 def _one_by_one(blocks: Iterator[Block], number: int = 0) -> Iterator[Line]:
@@ -142,8 +142,8 @@ def _one_by_one(blocks: Iterator[Block], number: int = 0) -> Iterator[Line]:
             at += len(line.raw)
 
 
-def _cut(pieces: Iterator[bytes], offset: int = 0) -> Iterator[Block]:
-    """Cut the bytes behind the ends of lines; of a line longer than `MAX_LINE` no more than that is held."""
+def blocks_of(pieces: Iterator[bytes], offset: int = 0) -> Iterator[Block]:
+    """Cut bytes that stand at `offset` behind the ends of lines; of a longer one than `MAX_LINE` no more is held."""
     data = b""
     for piece in pieces:
         data += piece
@@ -176,7 +176,8 @@ def _take_overlong(data: bytes, pieces: Iterator[bytes], offset: int) -> tuple[B
     return Block(offset, begun, length), b""
 
 
-def _counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+def counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield the pieces, and call `progress` with the bytes of each."""
     for piece in pieces:
         progress(len(piece))
         yield piece
@@ -224,11 +225,21 @@ def _read_file(path: str, descriptor: int, start: int) -> Iterator[bytes]:
         raise EmptyDirectory(path, "a directory without a segment")
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableSegment(path, "not a regular file")
-    left = status.st_size - os.lseek(descriptor, start, os.SEEK_SET)
+    yield from read_range(path, descriptor, start, status.st_size)
+
+
+def read_range(path: str, descriptor: int, start: int, stop: int) -> Iterator[bytes]:
+    """Yield the bytes of a file from one place up to another, at most `MAX_PIECE` at a time.
+
+    Raises:
+        UnreadableSegment: it ends before that, or has done so while it was read.
+        OSError: it cannot be read.
+    """
+    left = stop - os.lseek(descriptor, start, os.SEEK_SET)
     while left:
         piece = os.read(descriptor, min(max(0, left), MAX_PIECE))
         # What a rotation truncates under the reader is no evidence of anything.
-        if not piece or os.fstat(descriptor).st_size < status.st_size:
+        if not piece or os.fstat(descriptor).st_size < stop:
             raise UnreadableSegment(path, "the file shrank while it was read")
         left -= len(piece)
         yield piece

@@ -22,7 +22,8 @@ from aegis_audit.checks.levels import check_keys, check_level, cover
 from aegis_audit.checks.order import check_interruptions, check_order
 from aegis_audit.checks.pairing import unpaired
 from aegis_audit.checks.saved import restore
-from aegis_audit.checks.scan import Scan, scan
+from aegis_audit.checks.scan import Inquiry, Scan, scan
+from aegis_audit.crew import hire, jobs_for
 from aegis_audit.demand import NOTHING_DEMANDED, Demands
 from aegis_audit.errors import EmptyDirectory
 from aegis_audit.finding import Finding, FindingCode, Place
@@ -100,19 +101,27 @@ def examine(
     knowledge: Knowledge = NOTHING_KNOWN,
     *,
     now: str = "",
+    jobs: int | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Examination:
-    """Verify as `verify` does, and say as well what the next verification can go on from; the time is `now`."""
-    found, shapes = Findings(), Shapes()
+    """Verify as `verify` does, and say as well what the next verification can go on from; the time is `now`.
+
+    With more than one of `jobs`, so many processes read the log for this one, which judges; None lets its size decide.
+    """
+    found = Findings()
     ledgers = _ledgers(found, knowledge)
     given = find_segments(paths)
     segments = resume(given, knowledge.earlier) if knowledge.earlier else given
     watched = frozenset(known.head.seq for known in knowledge.known)
+    inquiry = Inquiry(found, Shapes(), ledgers, watched)
     # In the order of their content, so that a tree grows in one pass; and told in the order in which they were given.
-    read = {
-        segment: scan(segment, found, shapes, ledgers, watched=watched, progress=progress)
-        for segment in in_order(segments)
-    }
+    ordered = in_order(segments)
+    size = sum(segment.size - segment.start for segment in ordered)
+    with hire(jobs_for(size) if jobs is None else jobs, ordered, watched) as crew:
+        read = {
+            segment: scan(segment, inquiry, parts=crew.parts_of(segment) if crew else None, progress=progress)
+            for segment in ordered
+        }
     scans = [read[segment] for segment in segments]
     ledgers.settle()
     _recognize(scans, knowledge.verified)

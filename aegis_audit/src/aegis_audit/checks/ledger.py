@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
+from aegis_audit.chain import Head
 from aegis_audit.checkpoint import Checkpoint
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.run import KEPT_BY_WRITER, OPENINGS
@@ -138,6 +139,23 @@ class Ledgers:
                     ledger.busy = first_seq + len(leaves)
                 self._grow(ledger, leaves[at:] if at else leaves)
 
+    def join(self, base: Head, after: CompactRange, last_hash: str) -> bool:
+        """Let entries in a row go on behind `base` of which no more is known than their tree and the last hash.
+
+        Tell whether that was done: where one of them in the middle is asked for, each has to be known.
+        """
+        middle = range(after.start + 1, after.size)
+        asked_for = (*self._sizes, *(one.size for one in self.all), *(one.start for one in self.all))
+        if any(size in middle for size in asked_for):
+            return False
+        for ledger in self.all[:]:
+            if (ledger.size, ledger.last_hash) == (after.start, base.entry_hash):
+                ledger.tree, ledger.busy = ledger.tree.join(after), after.size
+                if ledger.size in self._sizes:
+                    ledger.roots[ledger.size] = ledger.tree.root()
+                self._end_with(ledger, last_hash)
+        return True
+
     def add(self, ledger: Ledger) -> None:
         """Keep a ledger, if there is room for one more."""
         if len(self.all) < MAX_LEDGERS:
@@ -161,7 +179,10 @@ class Ledgers:
                 ledger.roots[size] = ledger.tree.root()
                 rest, done = rest[size - done :], size
         ledger.tree = ledger.tree.extend(rest)
-        ledger.last_hash = leaves[-1].hex()
+        self._end_with(ledger, leaves[-1].hex())
+
+    def _end_with(self, ledger: Ledger, last_hash: str) -> None:
+        ledger.last_hash = last_hash
         for other in self.all:
             if other is not ledger and (other.start, other.start_hash) == (ledger.size, ledger.last_hash):
                 self._join(ledger, other)

@@ -8,7 +8,7 @@ anything is noted.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from aegis_audit.entry import Entry
@@ -20,6 +20,10 @@ MAX_OPEN: Final = 32_768
 
 Half: TypeAlias = "tuple[int, int, Half | None]"
 """The number and the line of an intent or an outcome, and the one before it in its trace that waits as well."""
+
+
+OpenHalf: TypeAlias = "tuple[str, int, int]"
+"""The trace, the number and the line of an intent or an outcome that waits for its other half."""
 
 
 class Pairing:
@@ -79,10 +83,47 @@ class Pairing:
                 self.add_outcome(trace_id, seq, line)
             seq, line = seq + 1, line + 1
 
+    @property
+    def open_intents(self) -> list[OpenHalf]:
+        """Return the intents that wait, oldest first."""
+        return _sorted(self.intents)
+
+    @property
+    def open_outcomes(self) -> list[OpenHalf]:
+        """Return the outcomes that wait, oldest first."""
+        return _sorted(self.outcomes)
+
+    def has_room_for(self, entries: int) -> bool:
+        """Tell whether so many entries can be taken, whatever they are, without any being given up."""
+        return self._waiting + entries <= MAX_OPEN
+
+    def join(self, intents: Iterable[OpenHalf], outcomes: Iterable[OpenHalf], line: int) -> None:
+        """Take what is left over of entries in a row that were paired on their own, behind this line."""
+        # An outcome was left over where no intent waited any longer, so that it answers one from before.
+        for trace_id, seq, at in outcomes:
+            self.add_outcome(trace_id, seq, line + at)
+        for trace_id, seq, at in intents:
+            self.add_intent(trace_id, seq, line + at)
+
     def _give_up(self) -> None:
         self.is_overfull, self._waiting = True, 0
         self.intents.clear()
         self.outcomes.clear()
+
+
+def _sorted(waiting: Mapping[str, Half]) -> list[OpenHalf]:
+    return sorted(((trace_id, *half) for trace_id, latest in waiting.items() for half in _chained(latest)), key=_number)
+
+
+def _chained(latest: Half | None) -> Iterator[tuple[int, int]]:
+    """Yield the number and the line of a half, then those of the ones before it in its trace."""
+    while latest:
+        seq, line, latest = latest
+        yield seq, line
+
+
+def _number(half: OpenHalf) -> int:
+    return half[1]
 
 
 def unpaired(pairings: Sequence[Pairing]) -> Iterator[Finding]:
@@ -97,9 +138,7 @@ def unpaired(pairings: Sequence[Pairing]) -> Iterator[Finding]:
             (FindingCode.OUTCOME_WITHOUT_INTENT, pairing.outcomes),
         ):
             for trace_id, latest in halves.items():
-                half: Half | None = latest
-                while half:
-                    seq, line, half = half
+                for seq, line in _chained(latest):
                     traces[trace_id][seq] = code, Place(pairing.path, line, None, seq)
     for trace_id, halves in traces.items():
         yield from _unpaired_in_trace(trace_id, [half for _, half in sorted(halves.items())])

@@ -122,8 +122,12 @@ class Run:
         for seq in self.watched:
             if first <= seq < first + len(hashes):
                 self.known_hashes[seq] = hashes[seq - first].hex()
-        self.heads, self.last_timestamp = (Head(self.last_seq + len(hashes), hashes[-1].hex()),), timestamp
-        self.entries += len(hashes)
+        self.jump(len(hashes), hashes[-1].hex(), timestamp)
+
+    def jump(self, count: int, last_hash: str, timestamp: str) -> None:
+        """Let so many entries follow that are known to follow each other; the last has this hash and this time."""
+        self.heads, self.last_timestamp = (Head(self.last_seq + count, last_hash),), timestamp
+        self.entries += count
 
     def know(self, entry: Entry) -> None:
         """Keep the hash of an entry that is watched, or belongs to a replay."""

@@ -7,11 +7,13 @@ everything behind it is judged again in full.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aegis_audit.checks.damage import Damage
+from aegis_audit.checks.digest import Digest, Digested
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.pairing import Pairing
@@ -20,6 +22,7 @@ from aegis_audit.checks.skim import Skimmer, Stretch
 from aegis_audit.entry import EVENT_KINDS, EVENT_TYPES, ZERO_HASH, Entry
 from aegis_audit.errors import AbsentSegment, DamagedSegment, MalformedEntry, UnreadableSegment
 from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.part import Divided, Part
 from aegis_audit.report import MAX_FINDINGS
 from aegis_audit.segment import Block, Line, Segment
 from aegis_audit.shape import Shapes
@@ -59,49 +62,62 @@ class Scan:
             self.sessions.add(session_id)
 
 
+class Inquiry(NamedTuple):
+    """What goes from segment to segment: findings, shapes, and ledgers; runs know the hashes of entries `watched`."""
+
+    found: Findings
+    shapes: Shapes
+    ledgers: Ledgers
+    watched: frozenset[int] = frozenset()
+
+
+class Parts(NamedTuple):
+    """A segment that is open, and what others have made of its parts, in their order."""
+
+    divided: Divided
+    digested: Generator[tuple[Part, Digested]]
+
+
 def scan(
     segment: Segment,
-    found: Findings,
-    shapes: Shapes,
-    ledgers: Ledgers,
+    inquiry: Inquiry,
     *,
-    watched: frozenset[int] = frozenset(),
+    parts: Parts | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Scan:
-    """Read one segment, and add to `found` whatever needs no other segment to be seen.
+    """Read one segment, and add to the findings whatever needs no other segment to be seen; entries go on in ledgers.
 
-    The entries go on in `ledgers`; the runs know the hashes of those `watched`. `progress` is called with the bytes of
-    each step, as many as are on the disk.
+    With `parts`, others have read it, and no more of it is read than they could not judge. `progress` is called with
+    the bytes of each step, as many as are on the disk.
     """
-    return _Scanner(segment, found, shapes, ledgers, watched).read(progress)
+    return _Scanner(segment, inquiry).read(progress, parts)
 
 
 class _Scanner:
-    def __init__(
-        self, segment: Segment, found: Findings, shapes: Shapes, ledgers: Ledgers, watched: frozenset[int]
-    ) -> None:
+    def __init__(self, segment: Segment, inquiry: Inquiry) -> None:
         self._result = result = Scan(segment, Pairing(segment.path), status=segment.status())
-        self._found = found
+        self._found, shapes, ledgers, self._watched = inquiry
         self._shapes = shapes
         self._ledgers = ledgers
-        self._watched = watched
         self._skimmer = Skimmer(shapes, result.pairing, ledgers, result.sessions)
         self._path = segment.path
-        self._damage = Damage(segment.path, found)
+        self._damage = Damage(segment.path, self._found)
         self._run: Run | None = None
         self._announced = range(0)
         self._announcer: Run | None = None
         self._is_anchored = False
         self._lines = segment.lines_before
 
-    def read(self, progress: Callable[[int], None]) -> Scan:
+    def read(self, progress: Callable[[int], None], parts: Parts | None) -> Scan:
         def count(stored: int) -> None:
             self._result.stored += stored
             progress(stored)
 
         try:
-            for block in self._result.segment.blocks(count):
-                self._take(block)
+            if parts:
+                self._read_parts(parts, count)
+            else:
+                self._take_all(self._result.segment.blocks(count))
         except AbsentSegment as exc:
             self._result.absence = exc
         except UnreadableSegment as exc:
@@ -112,6 +128,57 @@ class _Scanner:
         self._damage.finish()
         self._result.lines, self._result.last = self._lines, self._run
         return self._result
+
+    def _read_parts(self, parts: Parts, count: Callable[[int], None]) -> None:
+        self._result.status = parts.divided.status
+        with closing(parts.digested) as digests:
+            for part, digested in digests:
+                at, is_whole = self._take_digested(part, digested)
+                if is_whole:
+                    count(part.stop - part.start)
+                    continue
+                count(0 if part.is_compressed else at)
+                self._take_all(part.blocks_in(parts.divided.descriptor, at, count))
+
+    def _take_digested(self, part: Part, digested: Digested) -> tuple[int, bool]:
+        """Take what somebody has made of a part; return the bytes up to where that is of use, and if that is all."""
+        at = 0
+        for item in digested.items:
+            if isinstance(item, bytes):
+                self._lines += 1
+                self._judge(Line(self._lines, part.start + at, item, len(item)))
+                length = len(item)
+            elif self._take_digest(item):
+                length = item.length
+            else:
+                return at, False
+            self._result.size += length
+            at += length
+        return at, digested.is_whole
+
+    def _take_digest(self, digest: Digest) -> bool:
+        """Take entries in a row that were judged apart, if each has one place where it may stand."""
+        run, pairing = self._run, self._result.pairing
+        if (
+            not run
+            or not self._is_at_ease(run)
+            or not digest.follows(run)
+            or not pairing.has_room_for(digest.entries)
+            or not self._ledgers.join(digest.base, digest.tree, digest.last_hash)
+        ):
+            return False
+        pairing.join(digest.intents, digest.outcomes, self._lines)
+        run.jump(digest.entries, digest.last_hash, digest.last_time)
+        run.known_hashes |= digest.known_hashes
+        for session_id in digest.sessions:
+            self._result.join(session_id)
+        self._lines += digest.entries
+        self._result.entries += digest.entries
+        return True
+
+    def _take_all(self, blocks: Iterable[Block]) -> None:
+        for block in blocks:
+            self._take(block)
 
     def _take(self, block: Block) -> None:
         at = 0

@@ -11,9 +11,8 @@ from collections.abc import Container, Iterator, Sequence
 from hashlib import sha256
 from itertools import pairwise
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.pairing import Pairing
 from aegis_audit.checks.run import Run
 from aegis_audit.entry import LINE_OVERHEAD, is_timestamp
@@ -56,13 +55,19 @@ class Stretch(NamedTuple):
         return [b"".join(row) for row in zip(*columns, strict=True)] or [b""] * len(self.bodies)
 
 
+class Growing(Protocol):
+    """What is told of entries in a row, as `Ledgers` is."""
+
+    def extend(self, first_seq: int, prev_hash: str, leaves: Sequence[bytes]) -> None: ...
+
+
 class Skimmer:
     """Takes lines of one segment; `pairing` and `ledgers` are told what the long way would tell them.
 
     Only lines of the sessions in `sessions` are taken: they are those that the long way has found in the right form.
     """
 
-    def __init__(self, shapes: Shapes, pairing: Pairing, ledgers: Ledgers, sessions: Container[str]) -> None:
+    def __init__(self, shapes: Shapes, pairing: Pairing, ledgers: Growing, sessions: Container[str]) -> None:
         self._shapes = shapes
         self._pairing = pairing
         self._ledgers = ledgers

@@ -14,6 +14,7 @@ from aegis_audit.archive import find_segments
 from aegis_audit.chain import Head
 from aegis_audit.checks.known import Known
 from aegis_audit.cli.options import FORM, KEYS
+from aegis_audit.crew import MAX_JOBS
 from aegis_audit.demand import Demands
 from aegis_audit.errors import MalformedNote, UnusableQuery
 from aegis_audit.export import document
@@ -92,9 +93,17 @@ def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     help="Read what is new since the last time, and demand that it goes on from there; the file remembers.",
 )
 @click.option("--no-sidecar", is_flag=True, help="Leave out the sidecar beside the log: what is judged is an archive.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, MAX_JOBS),
+    metavar="N",
+    help="Processes that read the log. Default: one for each core if the log is large, else one.",
+)
 @FORM
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit status is the verdict.")
-def verify(paths: tuple[str, ...], *, state: Path | None, form: str, quiet: bool, **options: Any) -> int:
+def verify(
+    paths: tuple[str, ...], *, state: Path | None, jobs: int | None, form: str, quiet: bool, **options: Any
+) -> int:
     """Judge whether a log is whole and unchanged.
 
     Takes files, directories, globs or '-', plain or compressed (.gz, .xz, .bz2, .zst), in any order: segments are
@@ -108,7 +117,7 @@ def verify(paths: tuple[str, ...], *, state: Path | None, form: str, quiet: bool
     now = parse_age("0s", datetime.now(UTC))
     size = sum(segment.size for segment in find_segments(paths))
     with render.progress(size, "verifying") as advance:
-        report, reached = examine(paths, Demands(**options), knowledge, now=now, progress=advance)
+        report, reached = examine(paths, Demands(**options), knowledge, now=now, jobs=jobs, progress=advance)
     if state and reached:
         store(state, reached)
     if quiet:
