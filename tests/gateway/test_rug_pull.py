@@ -164,7 +164,7 @@ def test_changed_instructions_do_not_reach_the_host_until_they_are_approved(tmp_
     home, policy = scripted.stage.directory / "home", scripted.stage.directory / "policy.yaml"
     assert run(home, "pins", "approve", "--policy", str(policy), "--instructions").status == 0
     assert "instructions" not in quarantined
-    assert quarantined["capabilities"] == {"tools": {}, "prompts": {}}
+    assert quarantined["capabilities"].keys() == {"tools", "prompts"}
     assert (event["definition"], event["difference"]) == ("server", ["instructions: 'Be careful.' -> 'Be quick.'"])
     assert introduced()["instructions"] == "Be quick."
 
