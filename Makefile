@@ -1,6 +1,8 @@
 # Needs python3 (3.11 or newer) and make, nothing else. Everything is installed into .venv and .cache.
 
 PYTHON ?= python3
+# Tests at the same time: most of them wait for processes.
+JOBS ?= auto
 SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 # Named after the interpreter: another one means another environment.
@@ -26,7 +28,7 @@ demo: $(SETUP) ## Show a real gateway at work, and its log.
 	@$(BIN)/aegis-mcp demo
 
 test: setup ## Run all tests; PYTEST_ARGS='tests/policy -x' for a part.
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 lint: $(CHECKS) ## Check format, rules, types and layers.
 
