@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from aegis_audit import canonical, chain
+from aegis_audit.checkpoint import Checkpoint
 from aegis_audit.entry import Draft
+from aegis_audit.note import SigningKey, sign
+from aegis_audit.tree import EMPTY
 
+_ORIGIN: Final = "desk.example/aegis"
+_CHECKPOINT_EVERY: Final = 256
 _SESSION: Final = hashlib.sha256(b"session").hexdigest()[:32]
 _START: Final = datetime(2026, 11, 2, 8, 0, 0, 123456, UTC)
 _POLICY: Final = hashlib.sha256(b"policy").hexdigest()
@@ -25,18 +30,36 @@ _CALLS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 )
 
 
-def write(path: Path, entries: int) -> None:
-    """Write a log of so many entries, at least one."""
-    head, now = chain.GENESIS, _START
+def write(path: Path, entries: int, *, is_signed: bool = False) -> None:
+    """Write a log of so many entries, at least one; signed, it has a checkpoint after every 255 of them."""
     with path.open("xb") as log:
-        for draft in islice(_drafts(), entries):
-            now += timedelta(microseconds=1500)
-            line, head = chain.append(head, draft, now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
-            log.write(line)
+        log.writelines(_lines(entries, is_signed=is_signed))
 
 
-def _drafts() -> Iterator[Draft]:
-    yield _draft("security_event", {"kind": "log_opened", "origin": "desk.example/aegis", "version": "0.1.0"})
+def grow(path: Path, entries: int, more: int) -> None:
+    """Append so many entries more to an unsigned log that was written with `entries`."""
+    with path.open("ab") as log:
+        log.writelines(islice(_lines(entries + more, is_signed=False), entries, None))
+
+
+def _lines(entries: int, *, is_signed: bool) -> Iterator[bytes]:
+    head, now, tree = chain.GENESIS, _START, EMPTY
+    keys = [SigningKey(_ORIGIN, b"L" * 32), SigningKey(f"{_ORIGIN}/e/0", b"E" * 32)]
+    drafts = _drafts({"log_key": str(keys[0].verifier), "epoch_key": str(keys[1].verifier)} if is_signed else {})
+    for seq in range(entries):
+        now += timedelta(microseconds=1500)
+        draft = next(drafts)
+        if is_signed and seq % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
+            note = sign(Checkpoint(_ORIGIN, tree.size, tree.root()).text, keys)
+            draft = _draft("checkpoint", {"note": str(note)})
+        line, head = chain.append(head, draft, now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        if is_signed:
+            tree = tree.append(bytes.fromhex(head.entry_hash))
+        yield line
+
+
+def _drafts(keys: dict[str, str]) -> Iterator[Draft]:
+    yield _draft("security_event", {"kind": "log_opened", "origin": _ORIGIN, "version": "0.1.0"} | keys)
     for number in count():
         tool, arguments = _CALLS[number % len(_CALLS)]
         named = {"method": "tools/call", "request_id": number, "server": "files", "tool": tool}
