@@ -117,8 +117,7 @@ def test_every_variable_of_the_environment_is_documented(name: str, command: cli
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
 def test_every_help_ends_with_an_example(name: str, command: click.Command) -> None:
-    is_run = not isinstance(command, click.Group) or command.invoke_without_command
-    assert not is_run or re.search(rf"\n *(?:Example: )?{name}\b[^\n]*\s*\Z", command.help or "")
+    assert re.search(rf"\n *Example: {name}\b[^\n]*\s*\Z", command.help or "")
 
 
 @pytest.mark.parametrize("number", range(len(SECTIONS)), ids=lambda number: f"{number}-{SECTIONS[number]}")

@@ -242,7 +242,10 @@ def test_wrong_usage_ends_in_2(tmp_path: Path, options: list[str], message: str)
 def test_a_command_that_does_not_exist_is_said(tmp_path: Path) -> None:
     done = run(tmp_path, "policy", "suggest", "--", "no-such-program")
     assert (done.status, done.stdout) == (1, "")
-    assert done.stderr == "aegis-mcp: the command 'no-such-program' is not found; give its absolute path\n"
+    assert (
+        done.stderr
+        == "aegis-mcp: the command 'no-such-program' is not found, or is no program; give its absolute path\n"
+    )
 
 
 def test_a_log_gives_what_its_servers_were_asked_for(tmp_path: Path) -> None:

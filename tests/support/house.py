@@ -16,7 +16,7 @@ SOURCES: Final = {
 # A module imports only from lines above its own.
 LAYERS: Final = {
     "aegis_audit": (
-        ("escape", "level", "signature", "verdict"),
+        ("escape", "level", "signature", "streams", "verdict"),
         ("demand", "finding"),
         ("errors", "report"),
         ("canonical", "expand", "note", "tree", "checks/findings"),
@@ -126,7 +126,8 @@ LAYERS: Final = {
 # Only the gate sees policy, audit, pins and upstream; they never see each other.
 SIBLINGS: Final = ("policy", "audit", "pins", "upstream")
 
-# What the gateway knows of the auditor is the format of the log and how text is made safe to show, never how it judges.
+# What the gateway knows of the auditor is the format of the log, how text is made safe to show and how a command ends,
+# never how it judges.
 FORMAT: Final = (
     "canonical",
     "chain",
@@ -138,6 +139,7 @@ FORMAT: Final = (
     "key",
     "mark",
     "note",
+    "streams",
     "tree",
     "witness",
 )

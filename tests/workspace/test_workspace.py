@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.host import environment
+from support.host import RawHost, environment
 from support.sdk import session, text
 
 
@@ -78,3 +78,15 @@ def test_what_is_no_text_is_refused_with_a_reason(root: Path) -> None:
 def test_a_missing_root_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     assert _call(tmp_path / "deep" / "root", "list_files", {}) == (False, "")
     assert (tmp_path / "deep" / "root").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("tool", ["list_files", "read_file", "search_files", "write_file", "delete_file"])
+def test_a_name_that_is_too_long_is_refused_and_not_quoted_on_stderr(root: Path, tool: str) -> None:
+    command = (sys.executable, "-m", "aegis_mcp", "workspace", "--workspace", str(root))
+    name = "long" * 100
+    with RawHost(command, environment(root.parent)) as host:
+        host.initialize()
+        answer = host.call(tool, {"path": name, "folder": name, "content": "x", "text": "x"})
+    assert answer["result"]["isError"] is True
+    assert "is not a path" in answer["result"]["content"][0]["text"]
+    assert host.stderr == b""

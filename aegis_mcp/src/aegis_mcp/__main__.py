@@ -2,46 +2,71 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
+from aegis_audit import streams
+from aegis_audit.escape import defuse
 from aegis_mcp.cli import cli
 from aegis_mcp.errors import ConfigError, GatewayError
 
-_USAGE = 2
-_FAILED = 1
-_INTERNAL = 70
+_USAGE: Final = 2
+_FAILED: Final = 1
+_INTERNAL: Final = 70
 
 
 def main() -> NoReturn:
-    """Run the command line; 0 is success, 1 a failure, 2 wrong usage or configuration, 70 an error in Aegis itself."""
-    sys.exit(_run())
+    """Run the command line and exit with its status.
+
+    0 is success, 1 a failure, 2 wrong usage or configuration, 70 an error in Aegis itself, 130 follows Ctrl-C, and 141
+    a reader of the output who has gone.
+    """
+    try:
+        streams.prepare()
+        status = _run()
+        sys.stdout.flush()
+    except (click.Abort, KeyboardInterrupt):
+        status = streams.INTERRUPTED
+        streams.discard(sys.stdout)  # whoever reads it may be the one who does not go on
+    except BrokenPipeError:
+        status = streams.READER_GONE
+    except OSError as exc:  # the output: other files are translated where they are used
+        status = _fail(f"the output cannot be written: {exc.strerror}", _FAILED)
+    except Exception as exc:  # noqa: BLE001 - the edge: what is left is a defect, and no traceback may hold a secret
+        status = _fail(f"internal error: {type(exc).__name__}; please report it", _INTERNAL)
+    streams.abandon()
+    sys.exit(status)
 
 
 def _run() -> int:
+    command: Any = cli
     try:
-        status = cli.main(prog_name="aegis-mcp", standalone_mode=False)
+        # Not `main` of the command: it ends with the status of a failure when the reader of the output has gone.
+        with command.make_context("aegis-mcp", sys.argv[1:]) as context:
+            status = command.invoke(context)
+    except click.exceptions.Exit as exc:  # --help and --version
+        return exc.exit_code
     except click.ClickException as exc:
+        wrong: Any = exc
+        wrong.message = _defuse_lines(exc.message)
         exc.show()
         return exc.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except BrokenPipeError:
-        # Whoever read the output has gone; nothing may be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return _FAILED
     except GatewayError as exc:
         from aegis_mcp.audit.redaction import scrub  # noqa: PLC0415 - only a failure needs it
 
-        print(f"aegis-mcp: {scrub(str(exc))}", file=sys.stderr)  # noqa: T201 - the edge
-        return _USAGE if isinstance(exc, ConfigError) else _FAILED
-    except Exception as exc:  # noqa: BLE001 - the edge: what is left is a defect, and no traceback may hold a secret
-        print(f"aegis-mcp: internal error: {type(exc).__name__}; please report it", file=sys.stderr)  # noqa: T201
-        return _INTERNAL
+        return _fail(scrub(str(exc)), _USAGE if isinstance(exc, ConfigError) else _FAILED)
     return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, status: int) -> int:
+    streams.complain(f"aegis-mcp: {_defuse_lines(message)}")
+    return status
+
+
+def _defuse_lines(text: str) -> str:
+    return "\n".join(map(defuse, text.split("\n")))
 
 
 if __name__ == "__main__":

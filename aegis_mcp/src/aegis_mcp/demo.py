@@ -74,36 +74,41 @@ def run(show: Show) -> bool:
         stage = Stage(Path(folder))
         stage.workspace.mkdir()
         (stage.workspace / "note.txt").write_text(_NOTE, encoding="utf-8")
-        asyncio.run(asyncio.wait_for(_call(stage, show), _SECONDS))
+        _show_calls(stage, show)
         _show_log(stage, show)
         _show_verification(stage, show)
         _show_tampering(stage, show)
     return show.is_good
 
 
-async def _call(stage: Stage, show: Show) -> None:
+def _show_calls(stage: Stage, show: Show) -> None:
     show.chapter(
         "1. A client calls tools through the gateway",
         "Policy decides on every call; the log has it before the server does.",
     )
+    tools, read, written = asyncio.run(asyncio.wait_for(_call(stage), _SECONDS))
+    is_hidden = bool(tools) and "write_file" not in tools
+    show.check(f"what policy would refuse anyway is left out of the list: {', '.join(tools)}", holds=is_hidden)
+    show.check("read_file is a read: it passes, and the answer comes back", holds=_text(read) == _NOTE)
+    is_unchanged = (stage.workspace / "note.txt").read_text(encoding="utf-8") == _NOTE
+    show.check(
+        "write_file is a write: called all the same it is refused, and the file is as it was",
+        holds=written.is_error is True and is_unchanged,
+    )
+    show.quote(_text(written))
+
+
+async def _call(stage: Stage) -> tuple[list[str], CallToolResult, CallToolResult]:
+    """Drive the gateway as a host does; return the tools that it lists, and what a read and a write get."""
     arguments = ["-m", "aegis_mcp", "--audit-log", str(stage.log), "--workspace", str(stage.workspace)]
     parameters = StdioServerParameters(command=sys.executable, args=arguments, env=stage.environment)
     with open(os.devnull, "w", encoding="utf-8") as quiet:  # noqa: ASYNC230, PTH123 - the servers' own chatter
         async with stdio_client(parameters, errlog=quiet) as streams, ClientSession(*streams) as session:
             await session.initialize()
             tools = [tool.name for tool in (await session.list_tools()).tools]
-            is_hidden = bool(tools) and "write_file" not in tools
-            show.check(f"what policy would refuse anyway is left out of the list: {', '.join(tools)}", holds=is_hidden)
             read = await session.call_tool("read_file", {"path": "note.txt"})
-            show.check("read_file is a read: it passes, and the answer comes back", holds=_text(read) == _NOTE)
             written = await session.call_tool("write_file", {"path": "note.txt", "content": "gone"})
-            is_refused = written.is_error is True
-            is_unchanged = (stage.workspace / "note.txt").read_text(encoding="utf-8") == _NOTE
-            show.check(
-                "write_file is a write: called all the same it is refused, and the file is as it was",
-                holds=is_refused and is_unchanged,
-            )
-            show.quote(_text(written))
+    return tools, read, written
 
 
 def _show_log(stage: Stage, show: Show) -> None:
@@ -143,6 +148,5 @@ def _has_all(text: str) -> bool:
     return all(word in text for word in ("read_file", "write_file", "deny", "allow"))
 
 
-def _text(result: object) -> str:
-    content = result.content if isinstance(result, CallToolResult) else []
-    return "".join(part.text for part in content if isinstance(part, TextContent))
+def _text(result: CallToolResult) -> str:
+    return "".join(part.text for part in result.content if isinstance(part, TextContent))

@@ -16,6 +16,9 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 
+from aegis_mcp import __version__
+from aegis_mcp.errors import ConfigError
+
 MAX_FILE: Final = 1024 * 1024
 """Bytes of the largest file that is read, searched or written."""
 
@@ -32,8 +35,16 @@ _WRITES: Final = ToolAnnotations(
 
 
 def serve(root: Path) -> None:
-    """Serve the folder `root` over stdio until the input ends; it is made, for its owner alone, if it is missing."""
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Serve the folder `root` over stdio until the input ends; it is made, for its owner alone, if it is missing.
+
+    Raises:
+        ConfigError: there cannot be such a folder.
+    """
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        reason = f"the workspace {str(root)!r} cannot be made: {exc.strerror}"
+        raise ConfigError(f"{reason}; give a folder of your own with --workspace or AEGIS_WORKSPACE") from exc
     server(root).run("stdio")
 
 
@@ -41,7 +52,11 @@ def server(root: Path) -> MCPServer[None]:
     """Return the server of a folder that exists."""
     workspace = Workspace(root)
     made: MCPServer[None] = MCPServer(
-        "aegis-workspace", instructions=f"Text files below one folder: {root.name}", log_level="WARNING"
+        "aegis-workspace",
+        instructions=f"Text files below one folder: {root.name}",
+        version=__version__,
+        # Whoever asks is answered with the error; a traceback on stderr would quote what was asked.
+        log_level="CRITICAL",
     )
     for tool in (workspace.list_files, workspace.read_file, workspace.search_files):
         made.tool(annotations=_READS)(tool)
@@ -108,6 +123,7 @@ class Workspace:
     def _resolve(self, path: str) -> Path:
         try:
             resolved = (self._root / path).resolve()
+            resolved.exists()  # a name that is too long shows here
         except (OSError, ValueError, RuntimeError) as exc:
             raise ToolError(f"{path!r} is not a path") from exc
         if not resolved.is_relative_to(self._root):

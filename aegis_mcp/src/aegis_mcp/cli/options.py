@@ -17,12 +17,22 @@ class _Shared(click.Option):
         return super().value_from_envvar(ctx) if given is None else given
 
 
+class _Place(click.Path):
+    """A path that is not empty: that would be the working directory, which a host leaves undefined."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or say that there is none."""
+        if value == "":
+            self.fail("the path is empty; give one, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 policy_option = click.option(
     "--policy",
     cls=_Shared,
     envvar="AEGIS_POLICY",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=_Place(path_type=Path),
     help="The policy file.  [default: policy.yaml in the configuration directory, else the one that is shipped]",
 )
 audit_log_option = click.option(
@@ -30,7 +40,7 @@ audit_log_option = click.option(
     cls=_Shared,
     envvar="AEGIS_AUDIT_LOG",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=_Place(path_type=Path),
     help="The audit log.  [default: audit.log in the state directory]",
 )
 workspace_option = click.option(
@@ -38,6 +48,6 @@ workspace_option = click.option(
     cls=_Shared,
     envvar="AEGIS_WORKSPACE",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=_Place(path_type=Path),
     help="The root of the embedded server.  [default: a folder of its own in the data directory]",
 )

@@ -107,7 +107,8 @@ def _open_pins(upstream: Upstream, policy: Policy) -> Pins | None:
 def _choose(policy: Policy, chosen: str | None) -> Upstream | None:
     known = {name: upstream for name, upstream in policy.upstreams.items() if upstream.command or upstream.url}
     if chosen is not None and chosen not in known:
-        raise ConfigError(f"the policy names no upstream {chosen!r} with a command or a url; it names {sorted(known)}")
+        names = ", ".join(map(repr, sorted(known))) or "none"
+        raise ConfigError(f"the policy names no upstream {chosen!r} with a command or a url; it names {names}")
     if chosen is None and len(known) > 1:
         raise ConfigError(f"the policy names the upstreams {sorted(known)}; choose one with --upstream NAME")
     return next((upstream for name, upstream in known.items() if chosen in {None, name}), None)

@@ -48,7 +48,9 @@ class UpstreamProcess:
         """
         program = shutil.which(command[0], path=environment.get("PATH"))
         if program is None:
-            raise UpstreamUnavailable(f"the command {command[0]!r} is not found; give its absolute path")
+            raise UpstreamUnavailable(
+                f"the command {command[0]!r} is not found, or is no program; give its absolute path"
+            )
         try:
             process = _spawn([program, *command[1:]], environment, guardian)
         except OSError as exc:

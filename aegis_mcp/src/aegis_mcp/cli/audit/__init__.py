@@ -15,6 +15,8 @@ def audit(ctx: click.Context) -> None:
     """Rotate the log, sign it to its end, and acknowledge a break in it.
 
     Gateways that use the log go on meanwhile. To judge and read it there is aegis-audit.
+
+    Example: aegis-mcp audit rotate --audit-log ~/aegis/audit.log
     """
     # Options before the group's name are those of its commands: aegis-mcp --audit-log FILE audit rotate
     ctx.default_map = dict.fromkeys(audit.commands, ctx.default_map)

@@ -15,6 +15,8 @@ def pins(ctx: click.Context) -> None:
     """Look at what servers say of themselves, and approve what has changed.
 
     The definitions that a server offers are pinned in a lock file beside the policy. What differs is quarantined.
+
+    Example: aegis-mcp pins diff --server files
     """
     # Options before the group's name are those of its commands: aegis-mcp --policy FILE pins list
     ctx.default_map = dict.fromkeys(pins.commands, ctx.default_map)

@@ -14,7 +14,10 @@ from aegis_mcp.cli.policy.test import test
 @click.group()
 @click.pass_context
 def policy(ctx: click.Context) -> None:
-    """Check, explain and try a policy, and begin one."""
+    """Check, explain and try a policy, and begin one.
+
+    Example: aegis-mcp policy check --policy ~/aegis/policy.yaml
+    """
     # Options before the group's name are those of its commands: aegis-mcp --policy FILE policy check
     ctx.default_map = dict.fromkeys(policy.commands, ctx.default_map)
 
