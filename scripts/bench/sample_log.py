@@ -48,10 +48,11 @@ def _lines(entries: int, *, is_signed: bool) -> Iterator[bytes]:
     drafts = _drafts({"log_key": str(keys[0].verifier), "epoch_key": str(keys[1].verifier)} if is_signed else {})
     for seq in range(entries):
         now += timedelta(microseconds=1500)
-        draft = next(drafts)
         if is_signed and seq % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
             note = sign(Checkpoint(_ORIGIN, tree.size, tree.root()).text, keys)
             draft = _draft("checkpoint", {"note": str(note)})
+        else:
+            draft = next(drafts)
         line, head = chain.append(head, draft, now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
         if is_signed:
             tree = tree.append(bytes.fromhex(head.entry_hash))
