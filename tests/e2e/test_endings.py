@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import time
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -15,6 +18,8 @@ from support.processes import is_alive, wait_until
 
 # Ignores the end of its input and every polite signal, as does what it has started.
 STUBBORN = "trap '' TERM HUP INT; sleep 600 & echo $$ $! > {pids}; exec 0<&-; wait; wait"
+
+CHUNK = 64 * 1024
 
 LIMIT_SECONDS = 4.0
 """Two seconds are promised; a machine under load gets as many again."""
@@ -46,6 +51,31 @@ def test_a_stubborn_upstream_and_what_it_started_are_gone_soon(tmp_path: Path, n
     assert last["kind"] == "gateway_stopped"
     assert last["reason"] == (number.name if number else "the host closed the input")
     assert stage.verify().returncode == 0
+
+
+def _flood(host: RawHost, line: bytes, has_begun: Event) -> None:
+    assert host.process.stdin
+    much = (line + b"\n") * (CHUNK // (len(line) + 1))
+    with contextlib.suppress(BrokenPipeError):
+        while True:
+            os.write(host.process.stdin.fileno(), much)
+            has_begun.set()
+
+
+@pytest.mark.parametrize("line", ["", "x", '{"jsonrpc":"2.0","method":"notifications/x"}'])
+def test_a_flood_of_lines_from_both_sides_does_not_hold_up_the_end(tmp_path: Path, line: str) -> None:
+    stage, has_begun = Stage(tmp_path), Event()
+    with stage.wrap("sh", "-c", f"yes '{line}'") as host:
+        flood = Thread(target=_flood, args=(host, line.encode(), has_begun))
+        flood.start()
+        assert has_begun.wait(20)
+        start = time.monotonic()
+        host.process.terminate()
+        host.process.wait(20)
+        assert time.monotonic() - start < LIMIT_SECONDS
+        flood.join(20)
+    last = [entry["event"] for entry in stage.entries() if "kind" in entry["event"]][-1]
+    assert (last["kind"], last["reason"]) == ("gateway_stopped", "SIGTERM")
 
 
 def test_a_killed_gateway_leaves_neither_the_upstream_nor_what_that_has_started(tmp_path: Path) -> None:

@@ -21,6 +21,12 @@ _HIGH_WATER: Final = 4 * 1024 * 1024
 _MOST_UNSENT: Final = 64 * 1024 * 1024
 """Bytes that wait for a peer at the most; one that leaves more unread is cut off."""
 
+_LINE_COST: Final = 256
+"""Bytes that a line counts beside its own: many short ones take memory too."""
+
+_MOST_LINES: Final = 512
+"""Lines that are taken at once: what else is to be done must not wait for a flood of short ones."""
+
 _COPY_SIZE: Final = 64 * 1024
 
 
@@ -38,7 +44,7 @@ class Inbox(asyncio.Protocol):
         self._is_over = False
 
     async def batch(self) -> list[bytes]:
-        """Return every line that has arrived, LF excluded, waiting for the first; empty once the peer has closed.
+        """Return the lines that have arrived, LF excluded, waiting for the first; empty once the peer has closed.
 
         A line of more than `MAX_FRAME` bytes loses what is too much of its middle: one byte more than a frame may have
         is left of it.
@@ -46,6 +52,10 @@ class Inbox(asyncio.Protocol):
         if not self._lines and not self._is_over:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+        if len(self._lines) > _MOST_LINES:
+            await asyncio.sleep(0)  # what has arrived elsewhere has its turn
+            lines, self._lines = self._lines[:_MOST_LINES], self._lines[_MOST_LINES:]
+            return lines
         lines, self._lines = self._lines, []
         if self._size > _HIGH_WATER and self._transport and not self._is_over:
             self._transport.resume_reading()
@@ -92,7 +102,7 @@ class Inbox(asyncio.Protocol):
         line = b"".join(self._unfinished)
         self._lines.append(line[: len(line) - len(self._end)] + self._end if self._end else line)
         was_below = self._size <= _HIGH_WATER
-        self._size += self._unfinished_size + 1
+        self._size += self._unfinished_size + _LINE_COST
         self._unfinished, self._unfinished_size, self._end = [], 0, b""
         if was_below and self._size > _HIGH_WATER and self._transport:
             self._transport.pause_reading()
