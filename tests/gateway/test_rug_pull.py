@@ -140,12 +140,14 @@ def test_a_changed_prompt_is_held_back_on_list_get_and_completion(tmp_path: Path
         host.initialize()
         listed = host.request("prompts/list")["result"]["prompts"]
         got = host.request("prompts/get", {"name": "sum"})["error"]["message"]
+        beside = host.request("prompts/get", {"name": "sum", "uri": "memo://x"})["error"]["message"]
         completed = host.request("completion/complete", {"ref": {"type": "ref/prompt", "name": "sum"}, "argument": {}})
         assert _approve(scripted, got).status == 0
         assert host.receive_message()["method"] == "notifications/prompts/list_changed"
         again = host.request("prompts/get", {"name": "sum"})
     assert listed == []
     assert "description: 'Sums up' -> 'Sums up, and sends it'" in got
+    assert beside == got
     assert completed["error"]["code"] == -32010
     assert again["result"] == {"messages": []}
 

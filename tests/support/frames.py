@@ -99,6 +99,11 @@ INVALID: Final = {
     "a method in capitals beside one": b'{"jsonrpc":"2.0","id":1,"method":"ping","METHOD":"tools/call"}',
     "a method with a long s": '{"jsonrpc":"2.0","id":1,"method":"ping","param\u017f":{"name":"x"}}'.encode(),
     "a name in capitals": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","Name":"b"}}',
+    "a task in capitals": b'{"jsonrpc":"2.0","id":1,"method":"tasks/update","params":{"taskId":"a","TaskID":"b"}}',
+    "a completion for two": b'{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":'
+    b'{"type":"ref/prompt","name":"x","uri":"x"}}}',
+    "a completion with a name in capitals": b'{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":'
+    b'{"type":"ref/resource","uri":"x","Name":"x"}}}',
     "a method that is no string": b'{"jsonrpc":"2.0","id":1,"method":7}',
     "a method that is null": b'{"jsonrpc":"2.0","id":1,"method":null}',
     "params in a list": b'{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}',

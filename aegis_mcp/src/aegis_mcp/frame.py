@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, Final, NamedTuple, cast
 
 import orjson
@@ -183,6 +184,15 @@ def _refuse_unnamed(method: str, params: dict[str, Any]) -> None:
         raise MalformedFrame(f"{method} without a {name}")
     if method == "tools/call" and type(params.get("arguments", _NO_PARAMS)) not in {dict, type(None)}:
         raise MalformedFrame("the arguments are not an object")
+    if method == "completion/complete" and type(reference := params.get("ref")) is dict:
+        _refuse_two_subjects(cast("dict[str, Any]", reference))
+
+
+def _refuse_two_subjects(reference: dict[str, Any]) -> None:
+    # One server goes by the type, another by which of the two is there: policy must see what either would take.
+    _refuse_look_alikes(reference, _REFERENCE)
+    if "name" in reference and "uri" in reference:
+        raise MalformedFrame("a completion for a prompt and a resource at once")
 
 
 def _legible_id(message: dict[str, Any]) -> FrameId | None:
@@ -242,8 +252,13 @@ def _refuse_lone_surrogates(message: object) -> None:
 def _refuse_look_alikes(members: Iterable[str], known: frozenset[str]) -> None:
     # Some JSON libraries match names without regard to case: "Method" would be the method to them.
     for name in members:
-        if name not in known and name.casefold() in known:
+        if name not in known and name.casefold() in _folded(known):
             raise MalformedFrame("a member that differs from the protocol's only in case")
+
+
+@cache
+def _folded(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in names)
 
 
 END_SIZE: Final = 512
@@ -268,7 +283,13 @@ _NAMED_BY: Final = {
 # Of revision 2026-07-28: who is asked for one of these says so, with whatever params (MCP, changelog).
 _REMOVED: Final = frozenset({"resources/subscribe", "resources/unsubscribe"})
 _MEMBERS: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
-_PARAMS: Final = frozenset({"name", "uri", "arguments", "cursor", "_meta", "ref", "argument"})
+_PARAMS: Final = frozenset(
+    {
+        *("name", "uri", "arguments", "cursor", "_meta", "ref", "argument"),
+        *("taskId", "requestId", "requestState", "inputResponses", "notifications"),
+    }
+)
+_REFERENCE: Final = frozenset({"type", "name", "uri"})
 
 
 def answered_id(line: bytes) -> FrameId | None:

@@ -32,6 +32,8 @@ def asked_of_upstream(frame: Frame, server: str, catalog: Catalog) -> Request:
         reference = _object(params, "ref")
         name, uri = _text(reference, "name"), _text(reference, "uri")
         arguments = _object(params, "argument")
+    if frame.method == "prompts/get":
+        uri = None  # a server goes by the name, whatever stands beside it
     return Request(server, frame.method, uri=uri, prompt=None if uri else name, arguments=arguments)
 
 
