@@ -81,6 +81,54 @@ def test_absent_is_what_is_not_given() -> None:
     assert truth("absent: true", {"b": 1}) == YES
 
 
+@pytest.mark.parametrize("others", [{"A": 1}, {"a": 1, "A": 1}, {"a": 1, "A": 2}])
+@pytest.mark.parametrize("matcher", ["equals: 1", "absent: true"])
+def test_an_argument_whose_name_differs_only_in_case_leaves_open_which_is_meant(
+    matcher: str, others: dict[str, Any]
+) -> None:
+    assert truth(matcher, others) == UNKNOWN
+
+
+def test_names_are_compared_without_case_all_the_way_down() -> None:
+    nested = {"a": [{"path": "/x", "\u017fize": 1}], "B": 1}
+    rules = policy("rules: [{id: r, match: {arguments: {/a/0/size: {equals: 1}}}, effect: deny}]")
+    assert decide(rules, Request("s", "tools/call", tool="t", arguments=nested)).rule == "r"
+    assert decide(rules, Request("s", "tools/call", tool="t", arguments={"a": [{"s": 1}]})).rule == "defaults.write"
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("file:///w/x", YES),
+        ("file:///w/a%20b/", YES),
+        ("file:///w/a/../b", YES),
+        ("file:///w/../etc/passwd", UNKNOWN),
+        ("file:///w/%2e%2E/etc/passwd", UNKNOWN),
+        ("file:///w/..%2fetc/passwd", UNKNOWN),
+        ("file:///w/..", UNKNOWN),
+        ("FILE:///w/x", UNKNOWN),
+        ("file://localhost/w/x", UNKNOWN),
+        ("file:/w/x", UNKNOWN),
+        ("file:////w/x", UNKNOWN),
+        ("file:///./w/x", UNKNOWN),
+        ("file:///%77/x", UNKNOWN),
+        ("file:///my%20own/x", UNKNOWN),
+        ("file:///m%C3%BC/x", UNKNOWN),
+        ("file:///other/x", NO),
+        ("memo:x", NO),
+        ("no uri", NO),
+        ("test://a//b", YES),
+    ],
+)
+def test_a_uri_fits_only_if_it_does_so_in_every_spelling(uri: str, expected: str) -> None:
+    request = Request("s", "resources/read", uri=uri)
+    match = "{uri: ['file:///w/*', 'file:///my own/*', 'file:///m\u00fc/*', 'test://a//b']}"
+    defaults = "defaults: {read: ask}\n"
+    allows = decide(policy(f"{defaults}rules: [{{id: r, match: {match}, effect: allow}}]"), request).rule == "r"
+    denies = decide(policy(f"{defaults}rules: [{{id: r, match: {match}, effect: deny}}]"), request).rule == "r"
+    assert (YES if allows else UNKNOWN if denies else NO) == expected
+
+
 @pytest.mark.parametrize(
     ("effect", "path", "expected"),
     [

@@ -47,6 +47,7 @@ LAYERS: Final = {
             "frame",
             "recorded",
             "policy/model",
+            "policy/uris",
             "audit/anchor",
             "audit/clock",
             "audit/credential",

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any, Final, TypeAlias, assert_never, cast
 
 from aegis_mcp.decision import Access, Request
+from aegis_mcp.policy import uris
 from aegis_mcp.policy.model import (
     Absent,
     Argument,
@@ -72,15 +73,27 @@ def applies(match: Match, request: Request) -> Truth:
 
     A path is resolved on the file system as it is now; nothing is changed.
     """
-    if not (_fits(match.uri, request.uri) and _fits(match.prompt, request.prompt)):
+    if not _fits(match.prompt, request.prompt):
         return False
-    return _all(_argument_fits(argument, request.arguments) for argument in match.arguments)
+    about = _uri_fits(match.uri, request.uri)
+    return about and _all((about, *(_argument_fits(argument, request.arguments) for argument in match.arguments)))
 
 
 def _fits(globs: Globs | None, name: str | None) -> bool:
     if globs is None:
         return True
     return name is not None and any(glob.matches(name) for glob in globs)
+
+
+def _uri_fits(globs: Globs | None, uri: str | None) -> Truth:
+    """Tell whether a URI fits in every way in which a server may read it, None if only in some."""
+    if globs is None or (uri is not None and any(glob.is_literal and glob.text == uri for glob in globs)):
+        return True
+    if uri is None:
+        return False
+    normal = uris.normal(uri)
+    fits = _agreed(_fits(globs, reading) for reading in (uri, normal))
+    return None if fits is False and _fits(globs, uris.decoded(normal)) else fits
 
 
 def _all(truths: Iterable[Truth]) -> Truth:
@@ -100,6 +113,8 @@ def _agreed(truths: Iterable[Truth]) -> Truth:
 
 
 def _argument_fits(argument: Argument, arguments: Mapping[str, Any]) -> Truth:
+    if _has_double(arguments, argument.pointer):
+        return None
     value = find(arguments, argument.pointer)
     if argument.matchers == (Absent(),):
         # Many servers take null for an argument that is not given.
@@ -108,6 +123,20 @@ def _argument_fits(argument: Argument, arguments: Mapping[str, Any]) -> Truth:
         return False
     values = cast("list[Any]", value) if isinstance(value, list) else [value]
     return _agreed(_all(_holds(matcher, one) for matcher in argument.matchers) for one in values)
+
+
+def _has_double(value: Any, pointer: Sequence[str]) -> bool:
+    """Tell whether a member on the way has a name that differs from the pointer's only in case.
+
+    To servers that match names without regard to case (Go's `encoding/json`) that is the one which is meant.
+    """
+    for place, token in enumerate(pointer):
+        here = find(value, pointer[:place])
+        if isinstance(here, Mapping):
+            names = cast("Mapping[str, Any]", here)
+            if any(name != token and name.casefold() == token.casefold() for name in names):
+                return True
+    return False
 
 
 def find(value: Any, pointer: Sequence[str]) -> Any:
