@@ -19,7 +19,8 @@ from support.processes import is_alive, wait_until
 # Ignores the end of its input and every polite signal, as does what it has started.
 STUBBORN = "trap '' TERM HUP INT; sleep 600 & echo $$ $! > {pids}; exec 0<&-; wait; wait"
 
-CHUNK = 64 * 1024
+CHUNK = 128 * 1024
+"""Bytes of a flood that are sent at once: more than a pipe holds, so that some have been read."""
 
 LIMIT_SECONDS = 4.0
 """Two seconds are promised; a machine under load gets as many again."""

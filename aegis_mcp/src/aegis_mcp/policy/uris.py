@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 _URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)(//[^/?#]*)?([^?#]*)(.*)", re.DOTALL)
-# Letters, digits, "-", ".", "_" and "~" mean the same escaped or not; an escaped "/" ends a name to whoever decodes first.
+# Unreserved characters mean the same escaped or not; an escaped "/" ends a name to whoever decodes first.
 _NEEDLESS: Final = re.compile(r"%(2[DEF]|3[0-9]|[46][1-9A-F]|[57][0-9A]|5F|7E)", re.IGNORECASE)
 
 
