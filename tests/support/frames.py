@@ -88,7 +88,10 @@ UNREADABLE: Final = {
     "single quotes": _CALL.replace(b'"', b"'"),
     "keys without quotes": b'{jsonrpc:"2.0",id:1,method:"tools/call"}',
     "a header of another protocol": b"Content-Length: 70",
-    "more than 16 MiB": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"' + b"x" * frame.MAX_FRAME + b'"}}',
+    "more than 16 MiB of nothing in particular": b"x" * (frame.MAX_FRAME + 1),
+    "more than 16 MiB, and an id where nobody looks": b'{"jsonrpc":"2.0","params":{"a":"'
+    + b"x" * frame.MAX_FRAME
+    + b'"},"id":1,"method":"x"}',
 }
 """Nobody can tell whether, and under which id, an answer to one of these is waited for."""
 
@@ -116,6 +119,10 @@ INVALID: Final = {
     "arguments in a list": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":["a"]}}',
     "a read without uri": b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"name":"x"}}',
     "a subscription to a list": b'{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":["x"]}}',
+    "more than 16 MiB": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"' + b"x" * frame.MAX_FRAME + b'"}}',
+    "more than 16 MiB, and the id at the end": b'{"method":"x","params":{"a":"'
+    + b"x" * frame.MAX_FRAME
+    + b'"},"jsonrpc":"2.0","id":1}',
     "a prompt without name": b'{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"uri":"x"}}',
 }
 """Each of these is certainly a request, with the id 1, and its sender waits for an answer under that id."""

@@ -81,7 +81,7 @@ def parse(line: bytes) -> Frame:
         MalformedFrame: the line is not one message that means the same to every peer.
     """
     if len(line) > MAX_FRAME:
-        raise MalformedFrame(f"the frame is longer than {MAX_FRAME} bytes")
+        raise MalformedFrame(f"the frame is longer than {MAX_FRAME} bytes", _asked_id(line))
     raw = line.removesuffix(b"\r")
     # Text-mode readers end a line at CR: the middle of this frame would be a frame of its own to them.
     if b"\r" in raw:
@@ -266,10 +266,9 @@ END_SIZE: Final = 512
 
 _ID: Final = rb'"id"\s{0,4}:\s{0,4}(-?\d{1,18}|"[ !#-\[\]-~]{0,256}")\s{0,4}'
 _VERSION: Final = rb'"jsonrpc"\s{0,4}:\s{0,4}"2\.0"\s{0,4}'
-_ANSWER: Final = re.compile(
-    rb"\s{0,4}\{\s{0,4}(?:%b,\s{0,4})?(?:%b,\s{0,4})?(?:%b,\s{0,4})?" % (_VERSION, _ID, _VERSION)
-    + rb'"(?:result|error)"\s{0,4}:'
-)
+_HEAD: Final = rb"\s{0,4}\{\s{0,4}(?:%b,\s{0,4})?(?:%b,\s{0,4})?(?:%b,\s{0,4})?" % (_VERSION, _ID, _VERSION)
+_ANSWER: Final = re.compile(_HEAD + rb'"(?:result|error)"\s{0,4}:')
+_QUESTION: Final = re.compile(_HEAD + rb'"method"\s{0,4}:\s{0,4}"[ !#-\[\]-~]{1,256}"')
 _LAST_ID: Final = re.compile(rb"%b(?:,\s{0,4}%b)?\}\s{0,4}\Z" % (_ID, _VERSION))
 _decoder: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
 _NO_PARAMS: Final[dict[str, Any]] = {}
@@ -297,7 +296,16 @@ def answered_id(line: bytes) -> FrameId | None:
 
     It decides on nothing but who is told that no answer comes. Writers put the id before the result or at the end.
     """
-    head = _ANSWER.match(line)
+    return _id_of(line, _ANSWER)
+
+
+def _asked_id(line: bytes) -> FrameId | None:
+    """Return the id under which a line that is too long was meant to ask, None where it was not or cannot be told."""
+    return _id_of(line, _QUESTION)
+
+
+def _id_of(line: bytes, beginning: re.Pattern[bytes]) -> FrameId | None:
+    head = beginning.match(line)
     if head is None:
         return None
     found = head[1] or ((tail := _LAST_ID.search(line, max(0, len(line) - END_SIZE))) and tail[1])
