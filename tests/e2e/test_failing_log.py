@@ -99,3 +99,15 @@ def test_reads_go_unrecorded_where_the_policy_says_that_only_writes_are_denied(t
         assert _call(host, 3) is None
     assert _forwarded(stage) == [1, 3]
     assert "entries_lost" in {entry["event"].get("kind") for entry in stage.entries()}
+
+
+def test_what_a_log_has_not_taken_is_counted_at_the_end_at_the_latest(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, policy=READS + "audit: {on_failure: allow, deadline: 0.1}\n")
+    stage.log.parent.mkdir(mode=0o700)
+    stage.log.mkdir()
+    with stage.wrap() as host:
+        host.initialize()
+        assert _call(host, 1) is None
+        stage.log.rmdir()
+    (lost,) = [entry["event"] for entry in stage.entries() if entry["event"].get("kind") == "entries_lost"]
+    assert lost["count"] == 2

@@ -62,6 +62,14 @@ def _violations(stage: Stage) -> list[dict[str, Any]]:
     return [entry["event"] for entry in stage.entries() if entry["event"].get("kind") == "protocol_violation"]
 
 
+def _counted(stage: Stage) -> int:
+    """Return how many violations the log tells of, recorded or not."""
+    events = [entry["event"] for entry in stage.entries()]
+    (stopped,) = [event for event in events if event.get("kind") == "gateway_stopped"]
+    held_back = sum(event.get("unrecorded_before", 0) for event in events) + stopped.get("unrecorded_violations", 0)
+    return len(_violations(stage)) + held_back
+
+
 @pytest.fixture(scope="module")
 def from_host(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Send the whole corpus as a host, and then a call that is allowed."""
@@ -113,6 +121,7 @@ def test_violations_are_recorded_at_a_bounded_rate_and_the_rest_is_counted(
     assert 20 <= len(events) < len(LINES)
     assert {event["from"] for event in events} == {"host"}
     assert all(event["forwarded"] is False for event in events)
+    assert _counted(stage) == len(LINES)
     assert stage.verify().returncode == 0
 
 
@@ -175,6 +184,7 @@ def test_a_flood_from_the_host_is_answered_and_fills_neither_disk_nor_memory(tmp
     assert stage.log.stat().st_size < MIB
     assert grown < 64 * MIB
     assert len(stage.frames_received()) == 3
+    assert _counted(stage) == FLOOD
 
 
 def test_a_flood_from_an_upstream_is_dropped_and_fills_neither_disk_nor_memory(tmp_path: Path) -> None:

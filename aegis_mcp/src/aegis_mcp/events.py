@@ -32,8 +32,9 @@ class Events:
         except AuditUnavailable as exc:
             say(f"{kind.value} is not recorded: {exc}")
 
-    async def close(self) -> None:
+    async def close(self, why: str) -> None:
         """Bring the log to its end, which is signed where the policy says so."""
+        await self.record(EventKind.GATEWAY_STOPPED, reason=why, **self._keeper.unrecorded())
         try:
             await self._recorder.close()
         except AuditUnavailable as exc:

@@ -44,7 +44,7 @@ class Gateway:
         try:
             link = await self._upstream.start()
         except UpstreamUnavailable:
-            await self._end_log("the upstream could not be started")
+            await self._events.close("the upstream could not be started")
             raise
         host_in, host_out = await wire.read_lines(wire_in), await wire.write_lines(wire_out)
         self._gate.connect(to_host=host_out.send, to_upstream=link.outbox.send)
@@ -83,11 +83,9 @@ class Gateway:
         await asyncio.wait({outward}, timeout=_FLUSH_SECONDS)
         outward.cancel()
         await self._gate.upstream_ended("was stopped with the gateway", Status.CANCELLED)
-        await self._end_log(self._why)
-
-    async def _end_log(self, why: str) -> None:
-        await self._events.record(EventKind.GATEWAY_STOPPED, reason=why)
-        await self._events.close()
+        if self._gate.unrecorded:
+            await self._events.record(EventKind.ENTRIES_LOST, count=self._gate.unrecorded)
+        await self._events.close(self._why)
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -16,6 +16,11 @@ class Throttle:
         self._at = clock()
         self._held_back = 0
 
+    @property
+    def held_back(self) -> int:
+        """Return how many were held back since the last one that was admitted."""
+        return self._held_back
+
     def admit(self) -> int | None:
         """Return how many were held back since the last one that was admitted; None to hold this one back."""
         now = self._clock()

@@ -179,6 +179,14 @@ class Recordkeeper:
         details |= {"bytes": len(line), "sha256": hashlib.sha256(line).hexdigest()}
         return self.security(EventKind.PROTOCOL_VIOLATION, details)
 
+    def unrecorded(self) -> dict[str, int]:
+        """Return how many changes and violations a flood has kept out since the last one, where it has."""
+        counts = {
+            "unrecorded_changes": self._changes.held_back,
+            "unrecorded_violations": self._violations.held_back,
+        }
+        return {name: count for name, count in counts.items() if count}
+
     def _learn(self, key: tuple[object, ...], asked: Asked, template: Template) -> Template:
         """Keep a template for the next call of the same tool, unless names that a peer chose are long."""
         request = asked.request
