@@ -130,6 +130,26 @@ def test_what_a_host_has_asked_of_an_upstream_for_good_is_asked_of_the_fresh_one
     ]
 
 
+def test_what_policy_refuses_by_then_is_not_asked_of_the_fresh_one_and_the_host_hears_nothing_of_it(
+    tmp_path: Path,
+) -> None:
+    lives = Lives(tmp_path)
+    with lives.wrap() as host:
+        host.initialize()
+        host.request("logging/setLevel", {"level": "debug"})
+        denied = OPEN + "rules: [{id: quiet, match: {method: logging/setLevel}, effect: deny}]\n"
+        (lives.stage.directory / "policy.new").write_text(denied, encoding="utf-8")
+        (lives.stage.directory / "policy.new").replace(lives.stage.directory / "policy.yaml")
+        assert _changes(host) == CHANGED
+        host.call("die", {})
+        assert _changes(host) == CHANGED
+        host.request("ping")
+        assert [line for line in host.lines if b"replay" in line] == []
+    assert [frame["method"] for frame in lives.sent_to(1)] == ["initialize", "notifications/initialized", "ping"]
+    (refused,) = [entry["event"] for entry in lives.stage.requests() if entry["event_type"] == "access_denied"]
+    assert (refused["method"], refused["rule"], refused["forwarded"]) == ("logging/setLevel", "quiet", False)
+
+
 def test_an_upstream_that_keeps_ending_is_started_less_and_less_often_and_its_calls_are_refused(tmp_path: Path) -> None:
     lives = Lives(tmp_path)
     with lives.wrap() as host:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from aegis_audit.entry import Draft
@@ -85,7 +86,8 @@ class Enforcement:
         failure = await self._record(passages)
         for passage in passages:
             if failure and passage.is_bound and not self._may_go_unrecorded(passage):
-                turn_back(passage, failure)
+                why = f"Not forwarded: {failure}"
+                turn_back(passage, partial(self._told, text=why, code=frames.UNAVAILABLE))
                 continue
             if failure:
                 self._unrecorded += sum(draft is not None for draft in passage.drafts)
@@ -138,8 +140,10 @@ class Enforcement:
         answered = frames.answered_id(line)
         flight = None if answered is None else other.land(frames.key_of(answered))
         if flight:
-            told = refusal(flight.frame, f"No answer that could be passed on: {malformed.reason}", frames.UNAVAILABLE)
-            return Passage(other, (violation, self._outcome(flight, Status.REFUSED, told)), answer=told)
+            told = self._told(
+                flight.frame, f"No answer that could be passed on: {malformed.reason}", frames.UNAVAILABLE
+            )
+            return Passage(other, (violation, self._outcome(flight, Status.REFUSED, told or b"")), answer=told)
         # What an upstream prints is answered only where it is certainly a request: it may be no message at all.
         is_asked = lane is self._from_host or malformed.request_id is not None
         return Passage(lane, (violation,), answer=frames.rejection(malformed) if is_asked else None)
@@ -219,7 +223,7 @@ class Enforcement:
 
     def _refuse(self, question: Question, consent: Consent | None = None) -> Passage:
         decision = question.decision
-        answer = refusal(question.frame, f"Denied by {decision.rule!r}: {decision.reason}", frames.DENIED)
+        answer = self._told(question.frame, f"Denied by {decision.rule!r}: {decision.reason}", frames.DENIED)
         draft = self._keeper.denial(question.asked, decision, consent)
         return Passage(question.lane, (draft,), answer=answer, is_weighty=True)
 
@@ -262,8 +266,8 @@ class Enforcement:
             answer = self.handshake.answered(flight.frame, frame)
             return Passage(self._from_host, (self._outcome(flight, status_of(frame), answer or b""),), answer=answer)
         if found.refusal:
-            answer = refusal(flight.frame, f"The answer was held back: {found.refusal}", frames.DENIED)
-            outcome = self._outcome(flight, Status.REFUSED, answer)
+            answer = self._told(flight.frame, f"The answer was held back: {found.refusal}", frames.DENIED)
+            outcome = self._outcome(flight, Status.REFUSED, answer or b"")
             return Passage(self._from_host, (*found.drafts, outcome), answer=answer, is_weighty=True)
         answer = self.handshake.answered(flight.frame, found.frame)
         outcome = self._outcome(flight, status_of(frame), answer or b"", found.redacted)
@@ -291,6 +295,9 @@ class Enforcement:
         withdrawn = self._asking.withdraw(lane, key, self._from_upstream)
         if withdrawn:
             return self._give_up(*withdrawn, Consent.WITHDRAWN)._replace(answer=None)
+        if key in lane.reserved:
+            # A question of the gateway's own, which is only a person's to close.
+            return Passage(lane, (self._violation(frame.raw, "a cancellation of what somebody else has asked", lane),))
         flight = lane.cancel(key)
         outcome = self._outcome(flight, Status.CANCELLED) if flight else None
         return Passage(lane, (outcome,), forward=frame.raw)
@@ -302,6 +309,11 @@ class Enforcement:
             return passage._replace(answer=None)  # it was answered `input_required`
         self._from_upstream.forward(gone)
         return passage
+
+    @property
+    def unrecorded(self) -> int:
+        """Return how many entries the log has not taken, and has not been told of since."""
+        return self._unrecorded
 
     @property
     def policy(self) -> Policy:
@@ -355,9 +367,12 @@ class Enforcement:
         return Passage(self._from_upstream, (self._outcome(flight, status),), forward=cancelled)
 
     def _unanswered(self, flight: Flight, status: Status) -> Passage:
-        is_own = self.handshake.is_own(flight.frame)
-        answer = None if is_own else refusal(flight.frame, f"No answer: {self._gone}", frames.UNAVAILABLE)
+        answer = self._told(flight.frame, f"No answer: {self._gone}", frames.UNAVAILABLE)
         return Passage(self._from_host, (self._outcome(flight, status),), answer=answer)
+
+    def _told(self, request: Frame, text: str, code: int) -> bytes | None:
+        """Return what is told to whoever waits for an answer; for a request of the gateway's own nobody does."""
+        return None if self.handshake.is_own(request) else refusal(request, text, code)
 
     def _outcome(self, flight: Flight, status: Status, raw: bytes = b"", redacted: int = 0) -> Draft | None:
         if flight.asked is None:

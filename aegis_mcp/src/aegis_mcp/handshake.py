@@ -61,7 +61,7 @@ class Handshake:
 
     def is_own(self, request: Frame) -> bool:
         """Tell whether a request is one of `rest`: its answer is for nobody."""
-        return request.key in self._own
+        return request.key in self._own and request.method in _REMEMBERED
 
     def notified(self, frame: Frame) -> None:
         """Note a notification of the host's that goes on to the upstream."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from aegis_audit.entry import Draft
@@ -29,11 +30,14 @@ class Passage(NamedTuple):
     is_weighty: bool = False
 
 
-def turn_back(passage: Passage, why: str) -> None:
-    """Answer a request whose entry could not be written, unless it was answered or cancelled meanwhile."""
+def turn_back(passage: Passage, tell: Callable[[Frame], bytes | None]) -> None:
+    """Answer a request whose entry could not be written, unless it was answered or cancelled meanwhile.
+
+    `tell` returns the answer, None where nobody waits for it.
+    """
     flight = passage.flight
-    if flight and (passage.forward is None or passage.lane.land(flight.frame.key)):
-        passage.lane.answer(refusal(flight.frame, f"Not forwarded: {why}", frames.UNAVAILABLE))
+    if flight and (passage.forward is None or passage.lane.land(flight.frame.key)) and (told := tell(flight.frame)):
+        passage.lane.answer(told)
 
 
 def carry_out(passage: Passage) -> None:
