@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 
 from aegis_audit.chain import Head
 from aegis_audit.level import Level
-from aegis_audit.note import SigningKey
+from aegis_audit.note import Note, Signature, SigningKey
 from support.attacker import CURRENT, Attacker, honest, mark_end, relink, signer
 from support.house import ROOT
 from support.logs import ORIGIN, reseal, small_log
 from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, signed_log
+from support.witnesses import WHEN, WITNESSES, Witness
 
 
 @dataclass(frozen=True)
@@ -445,8 +447,7 @@ def _(one: Attacker) -> None:
 @scenario(SIDECAR, "deletes the log and its sidecar", "A0", 5)
 def _(one: Attacker) -> None:
     one.segments, one.names = [], []
-    (one.directory / "audit.tlog" / "head").unlink()
-    (one.directory / "audit.tlog").rmdir()
+    shutil.rmtree(one.directory / "audit.tlog")
 
 
 @scenario(SIDECAR, "puts an old copy of all files back", "A3", 1, "A0", "sidecar", "A2")
@@ -558,10 +559,7 @@ def _(one: Attacker) -> None:
 
 @scenario(BOTH, "rewrites what today's epoch has signed, and signs it again", "A3", 1, "A0", "A2")
 def _(one: Attacker) -> None:
-    handed_over = next(
-        at for at, line in enumerate(one.lines) if b'"event_type":"checkpoint"' in line and b"/e/2" in line
-    )
-    log = signer(one, handed_over + 1)
+    log = signer(one, _handed_over(one))
     for number in range(4):
         log.call(90 + number)
         log.checkpoint()
@@ -575,6 +573,85 @@ def _(one: Attacker) -> None:
         log.call(90 + number)
         log.checkpoint()
     one.replace(log.lines)
+
+
+# Against witnesses: he holds both keys and the sidecar, so that only what others have signed is out of his reach.
+
+WITNESSED: Final = "the log's key and today's, the files and the sidecar"
+OTHER: Final = Witness(WITNESSES[1].name, b"O" * 32)
+
+
+def _rewritten(one: Attacker, *made: Signature | str) -> None:
+    """Rewrite what today's epoch has signed, and put these lines below its last checkpoint."""
+    log = signer(one, _handed_over(one))
+    log.call(91)
+    note = note_in(log.checkpoint())
+    one.replace(log.lines)
+    one.put()
+    mark_end(one)
+    one.put_cosigned(note + "".join(f"{line}\n" for line in made))
+
+
+def _text_now(one: Attacker) -> str:
+    """Return the text of the checkpoint that `_rewritten` makes."""
+    return Note.parse(one.cosigned.encode()).text
+
+
+@scenario(WITNESSED, "rewrites what today's epoch has signed; no witness cosigns that", "A4", 5, "A0", "sidecar", "A2")
+def _(one: Attacker) -> None:
+    _rewritten(one)
+
+
+@scenario(WITNESSED, "the same, with one witness on his side", "A4", 5, "A0", "sidecar", "A2")
+def _(one: Attacker) -> None:
+    _rewritten(one)
+    _rewritten(one, WITNESSES[0].cosign(_text_now(one)))
+
+
+@scenario(WITNESSED, "the same, with that cosignature twice", "A4", 5, "A0", "sidecar", "A2")
+def _(one: Attacker) -> None:
+    _rewritten(one)
+    text = _text_now(one)
+    _rewritten(one, WITNESSES[0].cosign(text), WITNESSES[0].cosign(text, WHEN + 1))
+
+
+@scenario(WITNESSED, "the same, with a key of his own by the name of another witness", "A4", 5, "A0", "sidecar", "A2")
+def _(one: Attacker) -> None:
+    _rewritten(one)
+    text = _text_now(one)
+    _rewritten(one, WITNESSES[0].cosign(text), OTHER.cosign(text))
+
+
+@scenario(WITNESSED, "the same, with the id of another witness below another name", "A4", 5, "A0", "sidecar", "A2")
+def _(one: Attacker) -> None:
+    _rewritten(one)
+    text = _text_now(one)
+    made = OTHER.cosign(text)
+    _rewritten(one, WITNESSES[0].cosign(text), Signature("witness.example/9", WITNESSES[1].key.key_id, made.blob))
+
+
+@scenario(WITNESSED, "the same, with the cosignatures of the checkpoint before", "A4", 1, "A0", "sidecar", "A2")
+def _(one: Attacker) -> None:
+    _rewritten(one, *Note.parse(one.cosigned.encode()).signatures[-2:])
+
+
+@scenario(WITNESSED, "the same, and leaves the cosigned checkpoint as it was", "sidecar", 1, "A0", "A2")
+def _(one: Attacker) -> None:
+    before = one.cosigned
+    _rewritten(one)
+    for number in range(4):
+        one.log = signer(one, len(one.lines))
+        one.log.call(number)
+        one.log.checkpoint()
+        one.replace(one.log.lines)
+    one.put()
+    mark_end(one)
+    one.put_cosigned(before)
+
+
+def _handed_over(one: Attacker) -> int:
+    """Return how many entries there are up to the handover to today's epoch."""
+    return 1 + next(at for at, line in enumerate(one.lines) if b'"event_type":"checkpoint"' in line and b"/e/2" in line)
 
 
 def _edited(event: dict[str, Any]) -> dict[str, Any]:
@@ -635,7 +712,7 @@ def test_the_attacker_does_not_win(tmp_path: Path, number: int) -> None:
 
 def test_the_honest_log_is_valid_in_every_view(tmp_path: Path) -> None:
     attacker = honest(tmp_path)
-    views = ("A0", "A0, --from-genesis", "sidecar", "A1", "A2", "A2, --max-uncovered 300", "A3", "state")
+    views = ("A0", "A0, --from-genesis", "sidecar", "A1", "A2", "A2, --max-uncovered 300", "A3", "A4", "state")
     assert {view: attacker.verify(view).status for view in views} == dict.fromkeys(views, 0)
 
 

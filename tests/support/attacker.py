@@ -2,7 +2,8 @@
 
 The log is honest: three epochs in three segments, two calls in each and one more at the end, a checkpoint after each
 call, and beside it the sidecar of its writer. The verifier has been there before: he kept the public key of epoch 0,
-the last checkpoint but one, and the state of his last verification.
+the last checkpoint but one, the state of his last verification, and the keys of three witnesses, of which two have to
+agree; the last checkpoint, cosigned by two, is in the sidecar.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from aegis_audit.note import SigningKey
 from support.auditor import Outcome, audit
 from support.logs import ORIGIN, reseal, write
 from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, tree_of
+from support.witnesses import WITNESSES, cosign, policy_of
 
 EPOCH_0: Final = str(epoch_key(0).verifier)
 CURRENT: Final = epoch_key(2)
 """The key of the epoch in office: what is on the host when the attacker comes."""
+
+POLICY: Final = policy_of(LOG_KEY.verifier, 2, *WITNESSES)
 
 VIEWS: Final[dict[str, tuple[str, ...]]] = {
     "A0": ("--no-sidecar",),
@@ -32,6 +36,7 @@ VIEWS: Final[dict[str, tuple[str, ...]]] = {
     "A2": ("--no-sidecar", "--key", EPOCH_0, "--require", "a2"),
     "A2, --max-uncovered 300": ("--no-sidecar", "--key", EPOCH_0, "--require", "a2", "--max-uncovered", "300"),
     "A3": ("--no-sidecar", "--key", EPOCH_0, "--require", "a3", "--anchor", "ANCHOR"),
+    "A4": ("--key", EPOCH_0, "--require", "a4", "--witness-policy", "POLICY"),
     "state": ("--no-sidecar", "--state", "STATE"),
     "--max-age": ("--no-sidecar", "--max-age", "1s"),
 }
@@ -74,10 +79,19 @@ class Attacker:
             change(log, seq, json.loads(line))
         self.replace(log.lines)
 
+    @property
+    def cosigned(self) -> str:
+        """Return the cosigned checkpoint in the sidecar."""
+        return (self.directory / "audit.tlog" / "cosigned").read_text(encoding="utf-8")
+
+    def put_cosigned(self, note: str) -> None:
+        """Put another checkpoint in its place."""
+        (self.directory / "audit.tlog" / "cosigned").write_text(note, encoding="utf-8")
+
     def put(self) -> None:
-        """Let the files be as they are here."""
+        """Let the files be as they are here; one that was there is the same file still."""
         for path in self.directory.glob("audit*"):
-            if path.is_file():
+            if path.is_file() and path.name not in self.names:
                 path.unlink()
         for name, lines in zip(self.names, self.segments, strict=True):
             write(self.directory / name, lines)
@@ -86,7 +100,7 @@ class Attacker:
 
     def verify(self, view: str) -> Outcome:
         """Look at the files as a verifier does."""
-        known = {"ANCHOR": self.home / "anchor", "STATE": self.home / "state"}
+        known = {name.upper(): self.home / name for name in ("anchor", "policy", "state")}
         return audit("verify", "--format", "json", *(known.get(one, one) for one in VIEWS[view]), self.directory)
 
 
@@ -111,14 +125,17 @@ def honest(home: Path) -> Attacker:
     attacker.put()
     mark_end(attacker)
     (home / "anchor").write_text(note_in(anchor), encoding="utf-8")
+    (home / "policy").write_text(POLICY, encoding="utf-8")
+    attacker.put_cosigned(cosign(note_in(log.lines[-1]), *WITNESSES[:2]))
     assert attacker.verify("state").status == 0
     return attacker
 
 
 def mark_end(attacker: Attacker, head: Head | None = None) -> None:
-    """Store the mark of the last entry in the sidecar, as the writer does, or another one."""
+    """Store the mark of the last entry in the sidecar, as the writer does, or another one, and nothing beside it."""
     path, sidecar = attacker.directory / "audit.log", attacker.directory / "audit.tlog"
     sidecar.mkdir(exist_ok=True)
+    (sidecar / "cosigned").unlink(missing_ok=True)
     lines = attacker.segments[-1]
     last = head or Head(len(attacker.lines) - 1, lines[-1][15:79].decode("ascii"))
     state = path.stat()

@@ -89,3 +89,16 @@ def test_what_is_no_checkpoint_is_refused(path: Path, content: str) -> None:
     assert (outcome.status, outcome.stdout) == (6, "")
     assert outcome.stderr.startswith("aegis-audit: checkpoint ")
     assert audit("verify", "--anchor", path.with_name("absent"), path).status == 6
+
+
+def test_an_anchor_from_before_the_last_verification_is_compared_as_well(path: Path) -> None:
+    lines, other = signed_log(3).lines, SignedBuilder(session_id="ab" * 16)
+    other.open_log()
+    other.call(1)
+    state = ("--state", str(path.with_name("state")))
+    assert ids(judged(path, lines[:-3], note_in(lines[6]), *state)) == (0, [])
+    assert ids(judged(path, lines, note_in(other.checkpoint()), *state)) == (1, ["AEG011"])
+    outcome = judged(path, lines, note_in(lines[6]), *state)
+    assert (ids(outcome), outcome.json["entries"]) == ((0, []), 4)
+    outcome = judged(path, lines, note_in(lines[3]), *state)
+    assert (ids(outcome), outcome.json["entries"]) == ((0, []), len(lines))

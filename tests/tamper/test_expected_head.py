@@ -45,3 +45,22 @@ def test_a_segment_that_begins_behind_the_head_holds_it_by_its_link_or_not_at_al
 @pytest.mark.parametrize("line", ["", "nonsense", f"{ORIGIN} 0 - {'ab' * 32}", f"{ORIGIN} 5 x {'ab' * 32}"])
 def test_what_is_no_head_is_wrong_usage(tmp_path: Path, line: str) -> None:
     assert audit("verify", "--expect-head", line, write(tmp_path / "audit.log", small_log())).status == 2
+
+
+def test_a_head_that_names_another_root_is_contradicted(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    origin, size, root, entry_hash = audit("head", write(path, small_log(2))).stdout.split()
+    other = audit("head", write(path, small_log(1))).stdout.split()[2]
+    assert judged(path, small_log(3), f"{origin} {size} {root} {entry_hash}") == (0, [])
+    assert judged(path, small_log(3), f"{origin} {size} {other} {entry_hash}") == (1, ["AEG008"])
+
+
+def test_a_head_from_before_the_last_verification_is_compared_as_well(tmp_path: Path) -> None:
+    path, options = tmp_path / "audit.log", ("verify", "--format", "json", "--state", tmp_path / "state")
+    head = audit("head", write(path, small_log(1))).stdout
+    other = audit("head", write(path, small_log(1, session_id="ab" * 16))).stdout
+    write(path, small_log(2))
+    assert audit(*options, path).status == 0
+    write(path, small_log(3))
+    assert audit(*options, "--expect-head", other, path).status == 1
+    assert audit(*options, "--expect-head", head, path).status == 0

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from aegis_audit.mark import SLOTS_SIZE
+from aegis_audit.chain import Head
+from aegis_audit.mark import SLOTS_SIZE, Mark
 from aegis_audit.sidecar import find_sidecars
 from aegis_audit.verify import Knowledge, verify
 from support.auditor import Outcome, audit
 from support.journals import append, journal, log_of
-from support.logs import LogBuilder, small_log, write
+from support.logs import ORIGIN, LogBuilder, small_log, write
+from support.signed import note_in, signed_log
 
 VALID = 0
 TAMPERED = 1
@@ -184,4 +186,58 @@ def test_two_logs_in_one_directory_are_compared_each_with_its_own_sidecar(log: P
     assert judged(log.parent) == judged(log, other) == judged(other) == (VALID, [])
     os.truncate(other, len(b"".join(lines_of(other)[:2])))
     assert judged(log.parent) == judged(other) == (TAMPERED, ["AEG009"])
+    assert judged(log) == (VALID, [])
+
+
+# The checkpoint in the sidecar, which is there only once all that it covers is on the disk.
+
+
+def signed(home: Path, *calls: int) -> tuple[Path, list[bytes]]:
+    """Return a signed log whose sidecar holds its last checkpoint, and no mark."""
+    lines = signed_log(*calls).lines
+    log = write(home / "audit.log", lines)
+    (home / "audit.tlog").mkdir()
+    (home / "audit.tlog" / "checkpoint").write_text(note_in(lines[-1]), encoding="utf-8")
+    return log, lines
+
+
+def test_the_checkpoint_in_a_sidecar_is_compared_even_if_the_mark_is_lost(tmp_path: Path) -> None:
+    log, lines = signed(tmp_path, 2)
+    outcome = audit("verify", "--format", "json", log)
+    (anchor,) = outcome.json["anchors"]
+    assert (verdict(outcome), anchor["standing"], anchor["is_outside"]) == ((VALID, []), "held", False)
+    assert outcome.json["assurance"] == "A0"
+    write(log, lines[:-3])
+    assert judged(log) == (INCOMPLETE, ["AEG205"])
+    write(log, signed_log(1, 1).lines)
+    assert judged(log) == (TAMPERED, ["AEG011"])
+    write(log, small_log(9, origin="other.example/aegis"))
+    assert judged(log) == (TAMPERED, ["AEG010"])
+
+
+def test_a_mark_that_was_set_back_does_not_hide_the_checkpoint(tmp_path: Path) -> None:
+    log, lines = signed(tmp_path, 2)
+    write(log, lines[:-3])
+    state = log.stat()
+    mark = Mark(Head(3, lines[3][15:79].decode("ascii")), state.st_ino, state.st_size, 0, 1, ORIGIN)
+    (tmp_path / "audit.tlog" / "head").write_bytes(mark.encode())
+    assert judged(log) == (TAMPERED, ["AEG009"])
+
+
+def test_a_rotated_segment_alone_is_not_missing_what_the_sidecar_has_a_checkpoint_of(tmp_path: Path) -> None:
+    log, lines = signed(tmp_path, 2)
+    rotated = write(log.with_name("audit.log.1"), lines[:4])
+    write(log, lines[4:])
+    assert judged(rotated) == (VALID, [])
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "a\n1\n"])
+def test_a_checkpoint_that_is_torn_says_nothing(tmp_path: Path, content: str) -> None:
+    log, _ = signed(tmp_path, 1)
+    (tmp_path / "audit.tlog" / "checkpoint").write_text(content, encoding="utf-8")
+    assert judged(log) == (VALID, [])
+
+
+def test_what_another_log_has_left_in_the_sidecar_says_nothing(log: Path) -> None:
+    (log.with_suffix(".tlog") / "checkpoint").write_text(note_in(signed_log(3).lines[-1]), encoding="utf-8")
     assert judged(log) == (VALID, [])

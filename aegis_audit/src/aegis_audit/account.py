@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aegis_audit.checks.anchors import Anchoring
 from aegis_audit.checks.ends import End
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.join import Log
@@ -14,7 +15,7 @@ from aegis_audit.checks.levels import Coverage
 from aegis_audit.checks.saved import save
 from aegis_audit.checks.scan import Scan
 from aegis_audit.level import Level
-from aegis_audit.report import EarlierReport, LogReport, Report, SegmentReport, SidecarReport
+from aegis_audit.report import AnchorReport, EarlierReport, LogReport, Report, SegmentReport, SidecarReport
 from aegis_audit.state import Read, State, Verified
 from aegis_audit.trust import Trust
 from aegis_audit.verdict import worst
@@ -32,6 +33,7 @@ class Examined:
     coverages: Mapping[str | None, Coverage]
     ledgers: Sequence[Ledger]
     ends: Sequence[End]
+    anchorings: Sequence[Anchoring]
     found: Findings
     trust: Trust
     earlier: State | None
@@ -49,6 +51,7 @@ def report_of(examined: Examined) -> Report:
         segments=tuple(_segment_report(one) for one in scans),
         logs=tuple(_log_report(log, examined) for log in examined.logs),
         sidecars=tuple(_sidecar_report(end) for end in examined.ends),
+        anchors=tuple(map(_anchor_report, examined.anchorings)),
         earlier=tuple(EarlierReport(one.origin, one.first_seq, one.seq, earlier.verified_at) for one in earlier.logs)
         if earlier
         else (),
@@ -88,6 +91,20 @@ def _sidecar_report(end: End) -> SidecarReport:
         seq=mark.head.seq if mark else None,
         entry_hash=mark.head.entry_hash if mark else None,
         standing=end.comparison.standing.value if end.comparison else sidecar.problem,
+    )
+
+
+def _anchor_report(one: Anchoring) -> AnchorReport:
+    checkpoint = one.anchor.checkpoint
+    return AnchorReport(
+        path=str(one.anchor.path),
+        origin=checkpoint.origin,
+        size=checkpoint.size,
+        root=checkpoint.root.hex(),
+        is_outside=one.anchor.is_outside,
+        standing=one.standing.value,
+        cosigned=tuple((witness.key.name, made.timestamp) for witness, made in one.cosigned),
+        is_witnessed=one.is_witnessed,
     )
 
 

@@ -101,10 +101,12 @@ class Place:
 class Finding:
     """One finding: what it is, where it is, what was expected and what was found.
 
-    `expected` and `found` may quote the log and are hostile: they are escaped where they are shown.
+    `expected` and `found` may quote the log and are hostile: they are escaped where they are shown. `missing` are the
+    numbers of the entries that are not there because of it, None where there are none or that is not known.
     """
 
     code: FindingCode
     place: Place
     expected: str = ""
     found: str = ""
+    missing: range | None = None

@@ -26,7 +26,8 @@ from aegis_audit.finding import Finding, Place
 from aegis_audit.level import Level
 from aegis_audit.listing import Listing
 from aegis_audit.reading import Reading
-from aegis_audit.report import NO_END_KNOWN, LogReport, Report
+from aegis_audit.repair import Step
+from aegis_audit.report import NO_END_KNOWN, AnchorReport, LogReport, Report
 from aegis_audit.row import ANSWER_UNKNOWN, NOTHING, Row, row_of
 from aegis_audit.summary import MAX_NAMES, MAX_REASONS, OTHER, Summary
 from aegis_audit.verdict import Verdict
@@ -145,6 +146,27 @@ def verification(report: Report) -> None:
     screen.prose(f"Not covered by {by}: {_many(uncovered, 'entry', 'entries')}. {report.level.not_shown}")
 
 
+def plan(report: Report, steps: Sequence[Step]) -> None:
+    """Write what has to be done to standard output, finding by finding."""
+    screen = Screen(sys.stdout)
+    verdict = report.verdict
+    what = f"{_many(len(steps), 'step')}; nothing was changed; exit status {verdict.exit_code}"
+    screen.line((verdict.name, _STYLES[verdict]), f"  {what}")
+    for number, step in enumerate(steps[:MAX_SHOWN], 1):
+        screen.line()
+        code = step.finding.code
+        screen.line(f"{number}. ", (code.identifier, _STYLES[code.verdict]), f"  {code.title}")
+        screen.line(f"   at   {_place(step.finding.place)}")
+        if missing := step.finding.missing:
+            screen.line(f"   entries {missing.start} to {missing[-1]}")
+        screen.prose(step.do)
+        for word, command in (("", step.command), ("If there is none:  ", step.otherwise)):
+            if command:
+                screen.line(f"   {word}{defuse(command)}")
+    if left := len(steps[MAX_SHOWN:]):
+        screen.line(f"and {_many(left, 'more step')}; --format json has them")
+
+
 def _log(screen: Screen, log: LogReport) -> None:
     origin = "of unknown origin" if log.origin is None else escape(log.origin)
     entries, sessions = _many(log.entries, "entry", "entries"), _many(log.sessions, "session")
@@ -182,13 +204,24 @@ def _ends(screen: Screen, report: Report) -> None:
     for one in report.sidecars:
         known = f"sidecar {escape(one.path)}" if one.seq is None else f"sidecar {escape(one.path)}, entry {one.seq}"
         screen.line(f"Compared with {known}: {escape(one.standing)}")
+    for one in report.anchors:
+        what = f"Compared with checkpoint {escape(one.path)} of {_many(one.size, 'entry', 'entries')}"
+        screen.line(f"{what}: {escape(one.standing)}{_witnesses(one)}")
     for one in report.earlier:
         origin = "of unknown origin" if one.origin is None else escape(one.origin)
         what = f"Not read again: entries {one.first_seq} to {one.last_seq} of log {origin}"
         screen.line(f"{what}, verified at {one.verified_at}")
-    if not (report.sidecars or report.earlier):
+    if not (report.sidecars or report.earlier or any(one.is_outside for one in report.anchors)):
         screen.prose(NO_END_KNOWN)
     screen.line()
+
+
+def _witnesses(one: AnchorReport) -> str:
+    """Say who has cosigned a checkpoint, and whether that is enough."""
+    if not one.cosigned:
+        return ""
+    names = ", ".join(escape(name) for name, _ in one.cosigned)
+    return f"; cosigned by {names}, which is {'the' if one.is_witnessed else 'not the'} quorum"
 
 
 def _findings(screen: Screen, report: Report) -> None:

@@ -72,6 +72,24 @@ class SidecarReport:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorReport:
+    """A checkpoint that stood beside the log, and how the log stands to it.
+
+    `cosigned` are the witnesses that count and have seen it, each by the name of its key and with the second, since
+    1970, at which it says so; `is_witnessed` if they are the quorum.
+    """
+
+    path: str
+    origin: str
+    size: int
+    root: str
+    is_outside: bool
+    standing: str
+    cosigned: tuple[tuple[str, int], ...]
+    is_witnessed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class EarlierReport:
     """Entries of a log that an earlier verification has judged, and that were not read again."""
 
@@ -93,6 +111,7 @@ class Report:
     segments: tuple[SegmentReport, ...]
     logs: tuple[LogReport, ...]
     sidecars: tuple[SidecarReport, ...]
+    anchors: tuple[AnchorReport, ...]
     earlier: tuple[EarlierReport, ...]
 
     @property
@@ -125,6 +144,7 @@ class Report:
             "segments": [_segment_json(segment) for segment in self.segments],
             "logs": [_log_json(log) for log in self.logs],
             "sidecars": [asdict(sidecar) for sidecar in self.sidecars],
+            "anchors": [_anchor_json(anchor) for anchor in self.anchors],
             "earlier": [asdict(earlier) for earlier in self.earlier],
         }
 
@@ -158,6 +178,11 @@ def _segment_json(segment: SegmentReport) -> dict[str, Any]:
         "first_seq": segment.first_seq,
         "last_seq": segment.last_seq,
     }
+
+
+def _anchor_json(anchor: AnchorReport) -> dict[str, Any]:
+    cosigned = [{"witness": name, "time": seconds} for name, seconds in anchor.cosigned]
+    return asdict(anchor) | {"cosigned": cosigned}
 
 
 def _log_json(log: LogReport) -> dict[str, Any]:

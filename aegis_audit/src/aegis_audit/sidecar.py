@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from aegis_audit.anchor import Anchor, find_anchors
 from aegis_audit.archive import SIDECAR, find_segments
 from aegis_audit.errors import UnreadableSegment
 from aegis_audit.mark import SLOTS_SIZE, Mark, newest
@@ -34,7 +35,7 @@ class Sidecar:
 
     `log` is the path at which the log is written. `is_whole` says that the evidence claims to hold the log up to its
     end: the log itself was named, or its directory. `problem` says why there is no mark; `modified` is when the mark
-    was stored, in nanoseconds since the epoch.
+    was stored, in nanoseconds since the epoch; `anchors` are the checkpoints that it holds.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Sidecar:
     mark: Mark | None = None
     problem: str = ""
     modified: int = 0
+    anchors: tuple[Anchor, ...] = ()
 
 
 def find_sidecars(paths: Iterable[str]) -> list[Sidecar]:
@@ -133,16 +135,18 @@ def _stem(sidecar: Path) -> str:
 
 
 def _read(path: Path, log: Path, *, is_whole: bool) -> Sidecar:
+    anchors = tuple(find_anchors(path))
     try:
         descriptor = open_file(str(path / _HEAD))
     except UnreadableSegment as exc:
-        return Sidecar(path, log, is_whole, problem=exc.reason)
+        return Sidecar(path, log, is_whole, problem=exc.reason, anchors=anchors)
     try:
         state = os.fstat(descriptor)
         slots = os.read(descriptor, SLOTS_SIZE) if stat.S_ISREG(state.st_mode) else b""
     except OSError as exc:
-        return Sidecar(path, log, is_whole, problem=exc.strerror or str(exc))
+        return Sidecar(path, log, is_whole, problem=exc.strerror or str(exc), anchors=anchors)
     finally:
         os.close(descriptor)
     mark = newest(slots)
-    return Sidecar(path, log, is_whole, mark, "" if mark else "it holds no whole mark", state.st_mtime_ns)
+    problem = "" if mark else "it holds no whole mark"
+    return Sidecar(path, log, is_whole, mark, problem, state.st_mtime_ns, anchors)

@@ -6,13 +6,13 @@ Each segment is read on its own, in any order; then all of them are judged toget
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from aegis_audit.account import Examined, report_of, state_of
 from aegis_audit.anchor import Anchor
 from aegis_audit.archive import find_segments
-from aegis_audit.checks.anchors import hold
+from aegis_audit.checks.anchors import check_anchor, check_roots, hold
 from aegis_audit.checks.ends import check_end, compare_end, known_from
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.join import Log, check_joints, split_by_log
@@ -69,6 +69,32 @@ class Knowledge:
         """Return every entry that is known."""
         return [*self.certain, *filter(None, map(known_from, self.sidecars))]
 
+    @property
+    def claimed(self) -> list[Anchor]:
+        """Return every checkpoint that a log is said to have had."""
+        return [*self.anchors, *(anchor for sidecar in self.sidecars for anchor in sidecar.anchors)]
+
+    @property
+    def sizes(self) -> set[int]:
+        """Return the sizes at which the tree has to be known."""
+        heads = {known.head.seq + 1 for known in self.heads if known.root}
+        return heads | {anchor.checkpoint.size for anchor in self.claimed}
+
+    def is_compared(self, log: Verified) -> bool:
+        """Tell whether everything that lies in an earlier verification was compared with it."""
+        roots: dict[str, str] = log.signed["roots"] if log.signed else {}
+        seqs = (known.head.seq for known in self.heads if known.origin == log.origin)
+        sizes = (one.checkpoint.size for one in self.claimed if one.checkpoint.origin == log.origin)
+        return not any(seq < log.seq for seq in seqs) and all(
+            size > log.seq + 1 or str(size) in roots for size in sizes
+        )
+
+    def at_once(self) -> Knowledge:
+        """Return what is known without leave to read only what is new, if more than that has to be read."""
+        if all(map(self.is_compared, self.verified)):
+            return self
+        return replace(self, heads=tuple(self.certain), earlier=None)
+
 
 class Examination(NamedTuple):
     """The report of a verification, and what the next one can go on from; None unless the verdict is valid."""
@@ -108,6 +134,7 @@ def examine(
 
     With more than one of `jobs`, so many processes read the log for this one, which judges; None lets its size decide.
     """
+    knowledge = knowledge.at_once()
     found = Findings()
     ledgers = _ledgers(found, knowledge)
     given = find_segments(paths)
@@ -127,28 +154,32 @@ def examine(
     _recognize(scans, knowledge.verified)
     logs = split_by_log([one.runs for one in scans])
     ends_by_log = {log.origin: log.last.last_seq + 1 for log in logs}
-    anchorings = [hold(anchor, ledgers.all, ends_by_log) for anchor in knowledge.anchors]
+    anchorings = [hold(anchor, ledgers.all, ends_by_log, knowledge.trust) for anchor in knowledge.claimed]
     coverages = {log.origin: cover(log, ledgers.all, knowledge.trust, anchorings) for log in logs}
-    ends = [compare_end(sidecar, logs) for sidecar in knowledge.sidecars]
+    ends = [compare_end(sidecar, logs, anchorings) for sidecar in knowledge.sidecars]
     found.add_all(_between(scans, logs, knowledge.verified))
     found.add_all(_demanded(logs, knowledge.verified, demands))
     found.add_all(_nothing(scans, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
-    for anchoring in anchorings:
-        found.add_all(anchoring.findings)
+    found.add_all(filter(None, (check_anchor(one) for one in anchorings if one.anchor.is_outside)))
     found.add_all(check_keys(ledgers.all, knowledge.trust))
     for log in logs:
         found.add_all(check_level(log, coverages[log.origin], demands))
-    found.add_all(check_heads(knowledge.certain, logs, knowledge.booted))
+    # A hash stands for all that came before it, and so for the root: only one of both can be news.
+    found.add_all(
+        list(check_heads(knowledge.certain, logs, knowledge.booted)) or check_roots(knowledge.heads, ledgers.all)
+    )
     for end in ends:
         found.add_all(check_end(end, logs, [segment.path for segment in given], knowledge.booted))
-    examined = Examined(scans, logs, coverages, ledgers.all, ends, found, knowledge.trust, knowledge.earlier)
+    examined = Examined(
+        scans, logs, coverages, ledgers.all, ends, anchorings, found, knowledge.trust, knowledge.earlier
+    )
     report = report_of(examined)
     return Examination(report, state_of(examined, now) if report.verdict is Verdict.VALID else None)
 
 
 def _ledgers(found: Findings, knowledge: Knowledge) -> Ledgers:
     """Return the ledgers that an earlier verification has left, for what goes on from there."""
-    ledgers = Ledgers(found, knowledge.trust, (anchor.checkpoint.size for anchor in knowledge.anchors))
+    ledgers = Ledgers(found, knowledge.trust, knowledge.sizes)
     for log in knowledge.verified:
         ledger = restore(log.origin, log.head, log.signed) if log.signed else None
         if ledger:

@@ -117,7 +117,7 @@ def _excuse(gap: _Gap) -> None:
 
 def _bounded(finding: Finding, missing: range) -> Finding:
     found = f"{finding.found}; entries {missing.start} to {missing[-1]} cannot be read"
-    return replace(finding, place=replace(finding.place, seq=missing.start), found=found)
+    return replace(finding, place=replace(finding.place, seq=missing.start), found=found, missing=missing)
 
 
 def _fragments(event: dict[str, Any]) -> list[dict[str, Any]]:

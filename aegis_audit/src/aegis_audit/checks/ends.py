@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from aegis_audit.checks.anchors import Anchoring
 from aegis_audit.checks.join import Log
 from aegis_audit.checks.known import Comparison, Known, Standing, compare
 from aegis_audit.finding import Finding, FindingCode, Place
@@ -17,10 +18,11 @@ from aegis_audit.sidecar import Sidecar, excuse
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A sidecar, and how the log stands to its mark; None where there is no mark."""
+    """A sidecar, how the log stands to its mark, None where there is no mark, and to the checkpoints in it."""
 
     sidecar: Sidecar
     comparison: Comparison | None
+    anchorings: tuple[Anchoring, ...] = ()
 
 
 def known_from(sidecar: Sidecar) -> Known | None:
@@ -29,10 +31,16 @@ def known_from(sidecar: Sidecar) -> Known | None:
     return Known(mark.head, mark.origin, f"the sidecar {str(sidecar.path)!r}") if mark else None
 
 
-def compare_end(sidecar: Sidecar, logs: Sequence[Log]) -> End:
-    """Compare the logs with the mark of a sidecar."""
+def compare_end(sidecar: Sidecar, logs: Sequence[Log], anchorings: Sequence[Anchoring]) -> End:
+    """Compare the logs with the mark of a sidecar; its checkpoints are among those that were held against them."""
     known = known_from(sidecar)
-    return End(sidecar, compare(known, logs) if known else None)
+    # What an earlier log of the same path has left there says nothing of this one.
+    ours = tuple(
+        one
+        for one in anchorings
+        if one.anchor in sidecar.anchors and (not known or known.origin == one.anchor.checkpoint.origin)
+    )
+    return End(sidecar, compare(known, logs) if known else None, ours)
 
 
 def check_end(end: End, logs: Sequence[Log], paths: Sequence[str], booted: int | None) -> Iterator[Finding]:
@@ -40,18 +48,18 @@ def check_end(end: End, logs: Sequence[Log], paths: Sequence[str], booted: int |
     sidecar, comparison = end.sidecar, end.comparison
     if comparison is None:
         yield Finding(FindingCode.NO_MARK, Place(str(sidecar.path)), "the mark of the latest entry", sidecar.problem)
+    elif comparison.standing is Standing.CONTRADICTED:
+        yield comparison.finding(FindingCode.FALSE_HEAD)
         return
-    match comparison.standing:
-        case Standing.CONTRADICTED:
-            yield comparison.finding(FindingCode.FALSE_HEAD)
-        case Standing.FOREIGN | Standing.CUT_OFF if sidecar.is_whole:
-            yield _missing(sidecar, comparison, logs, paths, booted)
-        case _:
-            pass  # the end was not claimed to be here
+    yield from filter(None, (one.wrong for one in end.anchorings))
+    for one in (comparison, *end.anchorings):
+        if one and sidecar.is_whole and one.standing in {Standing.FOREIGN, Standing.CUT_OFF}:
+            yield _missing(sidecar, one, logs, paths, booted)
+            return
 
 
 def _missing(
-    sidecar: Sidecar, comparison: Comparison, logs: Sequence[Log], paths: Sequence[str], booted: int | None
+    sidecar: Sidecar, comparison: Comparison | Anchoring, logs: Sequence[Log], paths: Sequence[str], booted: int | None
 ) -> Finding:
     in_place = [log.origin for log in logs for run in log.runs if run.place.path == str(sidecar.log)]
     if comparison.standing is Standing.FOREIGN and any(in_place):

@@ -105,7 +105,7 @@ def _check_gap(before: Run, after: Run, lost: Iterable[range]) -> Iterator[Findi
         place = Place(after.place.path, after.place.line, after.place.offset, missing.start)
         expected = f"entries {missing.start} to {missing[-1]}"
         found = f"entry {after.first_seq} next after entry {before.last_seq}"
-        yield Finding(FindingCode.MISSING_RANGE, place, expected, found)
+        yield Finding(FindingCode.MISSING_RANGE, place, expected, found, missing)
 
 
 def _without(missing: range, lost: Iterable[range]) -> Iterator[range]:

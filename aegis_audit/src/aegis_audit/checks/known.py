@@ -22,13 +22,15 @@ class Known:
     """An entry that a log is known to hold.
 
     `origin` names the log, None where that is not known; `source` says from where the entry is known, for a person;
-    `seen` is when it stood in the log, in nanoseconds since the epoch, None where that is not known.
+    `seen` is when it stood in the log, in nanoseconds since the epoch, None where that is not known; `root` is that of
+    the tree up to it, None where that is not known.
     """
 
     head: Head
     origin: str | None
     source: str
     seen: int | None = None
+    root: bytes | None = None
 
 
 class Standing(Enum):

@@ -51,8 +51,9 @@ def cover(log: Log, ledgers: Sequence[Ledger], trust: Trust, anchorings: Sequenc
     """Say what the verified checkpoints of a log cover, by the keys that count, and what its anchors do."""
     pins, ours = trust.pins_of(log.origin), [one for one in ledgers if one.origin == log.origin]
     ranges: dict[Level, list[range]] = {Level.A1: [], Level.A2: []}
-    anchored = [one.covered for one in anchorings if one.anchor.checkpoint.origin == log.origin]
-    ranges[Level.A3] = anchored
+    held = [one for one in anchorings if one.anchor.checkpoint.origin == log.origin]
+    ranges[Level.A3] = [one.covered for one in held if one.anchor.is_outside]
+    ranges[Level.A4] = [one.covered for one in held if one.is_witnessed]
     used: list[Pin] = []
     for ledger in ours:
         by_log, by_epoch = _vouching(ledger, pins)

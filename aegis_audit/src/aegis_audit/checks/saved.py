@@ -19,6 +19,7 @@ def save(ledger: Ledger) -> dict[str, Any]:
     chain, sealed = ledger.chain, ledger.sealed
     return {
         "busy": ledger.busy,
+        "roots": {str(size): root.hex() for size, root in ledger.roots.items()},
         "tree": [node.hex() for node in ledger.tree.hashes],
         "log_key": str(chain.log_key) if chain else None,
         "terms": [[term.epoch, str(term.key), term.since] for term in chain.terms] if chain else [],
@@ -34,6 +35,7 @@ def restore(origin: str | None, head: Head, saved: dict[str, Any]) -> Ledger | N
         tree = CompactRange.decode(head.seq + 1, b"".join(bytes.fromhex(node) for node in saved["tree"]))
         ledger = Ledger.begin(place, origin, head.entry_hash, tree)
         ledger.is_verified_before, ledger.busy = True, int(saved["busy"])
+        ledger.roots = {int(size): bytes.fromhex(root) for size, root in saved["roots"].items()}
         if saved["log_key"] and origin:
             terms = tuple(Term(int(one[0]), VerifierKey.parse(one[1]), int(one[2])) for one in saved["terms"])
             announced = saved["announced"]

@@ -371,7 +371,8 @@ class _Scanner:
             self._result.lost.append(missing)
         count = entry.event.get("count")
         found = f"entries {missing.start} to {missing[-1]}" if missing else f"{count!r:.40} entries"
-        self._add(FindingCode.ENTRIES_LOST, place, "every entry", f"{found} recorded as lost")
+        found += " recorded as lost"
+        self._found.add(Finding(FindingCode.ENTRIES_LOST, place, "every entry", found, missing))
 
     def _add(self, code: FindingCode, place: Place, expected: str, found: str) -> None:
         self._found.add(Finding(code, place, expected, found))

@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "inspect": "Show the entries of a log, filtered.",
     "keygen": "Make the keys of a log before it begins.",
     "prove": "Write, or check, a proof that an entry is in a log.",
+    "repair": "Say what a damaged log needs.",
     "summarize": "Count what a log holds: calls, denials, sessions, slow tools.",
     "verify": "Judge whether a log is whole and unchanged.",
 }

@@ -9,23 +9,21 @@ from typing import Any
 import click
 
 from aegis_audit import render
-from aegis_audit.anchor import load_anchor
 from aegis_audit.archive import find_segments
 from aegis_audit.chain import Head
 from aegis_audit.checks.known import Known
-from aegis_audit.cli.options import FORM, KEYS
+from aegis_audit.cli.gathering import gather, trust_in
+from aegis_audit.cli.options import FORM, KEYS, read_file
 from aegis_audit.crew import MAX_JOBS
 from aegis_audit.demand import Demands
-from aegis_audit.errors import MalformedNote, UnusableQuery
+from aegis_audit.errors import MalformedNote, UnreadableSegment, UnusableQuery
 from aegis_audit.export import document
 from aegis_audit.headline import Headline
-from aegis_audit.key import default_directory, find_roots
 from aegis_audit.level import Level
 from aegis_audit.query import parse_age
-from aegis_audit.sidecar import booted_at, find_sidecars
-from aegis_audit.state import load, store
-from aegis_audit.trust import Pin, Trust
-from aegis_audit.verify import Knowledge, examine
+from aegis_audit.state import store
+from aegis_audit.verify import examine
+from aegis_audit.witness import MAX_POLICY, WitnessPolicy
 
 
 def _oldest(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
@@ -46,13 +44,23 @@ def _level(ctx: click.Context, param: click.Parameter, text: str | None) -> Leve
         raise click.BadParameter(f"{text!r} is no level; there are a0 to a4", ctx, param) from exc
 
 
+def _witnesses(ctx: click.Context, param: click.Parameter, path: Path | None) -> WitnessPolicy | None:
+    """Read a policy for witnesses."""
+    try:
+        return None if path is None else WitnessPolicy.parse(read_file(path, MAX_POLICY))
+    except (MalformedNote, UnreadableSegment) as exc:
+        raise click.BadParameter(str(exc), ctx, param) from exc
+
+
 def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[Known, ...]:
     """Read heads as `aegis-audit head` prints them."""
     try:
         lines = [Headline.parse(text.strip()) for text in texts]
     except MalformedNote as exc:
         raise click.BadParameter(str(exc), ctx, param) from exc
-    return tuple(Known(Head(line.size - 1, line.entry_hash), line.origin, "--expect-head") for line in lines)
+    return tuple(
+        Known(Head(line.size - 1, line.entry_hash), line.origin, "--expect-head", root=line.root) for line in lines
+    )
 
 
 @click.command()
@@ -76,6 +84,14 @@ def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="A checkpoint that was kept elsewhere: the log must go on from it.",
+)
+@click.option(
+    "--witness-policy",
+    "witnesses",
+    callback=_witnesses,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Whose cosignatures count, and how many of them it takes (c2sp.org/tlog-policy).",
 )
 @click.option("--max-uncovered", type=click.IntRange(0), metavar="N", help="Demand that the level covers all but N.")
 @click.option("--min-records", type=click.IntRange(0), default=0, metavar="N", help="Demand so many entries.")
@@ -112,8 +128,9 @@ def verify(
 
     Example: aegis-audit verify --from-genesis ~/.local/state/aegis-mcp/
     """
-    outside = {name: options.pop(name) for name in ("anchors", "heads", "no_sidecar", "pins")}
-    knowledge = _know(paths, state, **outside)
+    trust = trust_in(options.pop("pins"), options.pop("witnesses"))
+    outside = {name: options.pop(name) for name in ("anchors", "heads", "no_sidecar")}
+    knowledge = gather(paths, trust, state=state, **outside)
     now = parse_age("0s", datetime.now(UTC))
     size = sum(segment.size for segment in find_segments(paths))
     with render.progress(size, "verifying") as advance:
@@ -127,24 +144,3 @@ def verify(
     else:
         render.verification(report)
     return report.verdict.exit_code
-
-
-def _know(
-    paths: tuple[str, ...],
-    state: Path | None,
-    *,
-    anchors: tuple[Path, ...],
-    heads: tuple[Known, ...],
-    no_sidecar: bool,
-    pins: tuple[Pin, ...],
-) -> Knowledge:
-    """Gather what is known of the log from outside of it, before the log is read: it holds that then, and more."""
-    directory = default_directory()
-    return Knowledge(
-        heads=heads,
-        anchors=tuple(map(load_anchor, anchors)),
-        earlier=load(state) if state else None,
-        sidecars=() if no_sidecar else tuple(find_sidecars(paths)),
-        trust=Trust(pins, lambda origin: find_roots(origin, directory), f"kept on this host in {directory}"),
-        booted=booted_at(),
-    )
