@@ -167,6 +167,13 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def test_every_decision_has_a_number_of_its_own_which_its_title_says() -> None:
+    pages = sorted((DOCS / "adr").glob("*.md"))
+    titles = [page.read_text(encoding="utf-8").partition(".")[0] for page in pages]
+    assert [f"# {int(page.name[:4])}" for page in pages] == titles
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+
+
 # What agents and contributors are told to read, run or keep must be there.
 @pytest.mark.parametrize("page", ["AGENTS.md", "CONTRIBUTING.md"])
 def test_every_path_and_target_in_the_guides_exists(page: str) -> None:
