@@ -112,8 +112,7 @@ class RemoteUpstream:
         """Begin to ask, and let what comes after it wait until this has left, though not for ever."""
         departure = Departure(_FIRST_CONTACT_SECONDS) if frame.method in _OPENING else Departure()
         self._asked[frame.key] = self._run(self._ask(frame, departure))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(departure.sent.wait(), _ORDER_SECONDS)
+        await _left(departure)
 
     def _abandon(self, frame: Frame) -> None:
         """Take a request back: in the era without sessions, to close its stream says so."""
@@ -131,7 +130,10 @@ class RemoteUpstream:
             return
         if frame.method == "notifications/initialized":
             self._handshake = [*self._handshake[:1], frame]
-            self._run(self._listen())
+            # Who asks for something before this stream is there could miss what the server sends because of it.
+            departure = Departure()
+            self._run(self._listen(departure))
+            await _left(departure)
 
     async def _ask(self, frame: Frame, departure: Departure) -> None:
         try:
@@ -208,7 +210,7 @@ class RemoteUpstream:
             failures = 0 if stream.last != before else failures + 1
         raise UpstreamUnavailable("ended the stream before the answer")
 
-    async def _listen(self) -> None:
+    async def _listen(self, departure: Departure) -> None:
         """Follow what the server sends unasked, for as long as the session lives."""
 
         async def take(line: bytes) -> bool:
@@ -220,13 +222,14 @@ class RemoteUpstream:
             await asyncio.sleep(pause)
             pause = min(2 * pause + stream.pause, LONGEST_PAUSE)
             with contextlib.suppress(GatewayError):
-                async with self._http.exchange("GET", self._headers() | stream.headers) as response:
+                async with self._http.exchange("GET", self._headers() | stream.headers, None, departure) as response:
                     if response.status_code in {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_FOUND}:
                         return  # the server sends nothing unasked, or has forgotten the session
                     if response.is_success:
                         pause = 0.0
                         await stream.follow(self._http, response)
                         pause = stream.pause
+            departure.sent.set()
 
     async def _renew(self, lost: str | None) -> None:
         """Begin a new session with the host's own words, in the place of one that the server has forgotten."""
@@ -285,6 +288,12 @@ class RemoteUpstream:
         if frame.method == "tools/call":
             return frames.tool_error(frame.id, text, is_modern=revision_of(frame) is not None)
         return frames.error(frame.id, frames.UNAVAILABLE, text)
+
+
+async def _left(departure: Departure) -> None:
+    """Wait until a request has left, though not for ever."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(departure.sent.wait(), _ORDER_SECONDS)
 
 
 def _type_of(response: httpx2.Response) -> str:
