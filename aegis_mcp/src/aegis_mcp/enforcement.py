@@ -21,7 +21,7 @@ from aegis_mcp.audit.record import Answer, Asked, Client, EventKind, Recordkeepe
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.decision import Access, AccessFrom, Consent, Decision, Effect, Request
 from aegis_mcp.errors import AuditUnavailable, MalformedFrame
-from aegis_mcp.frame import Frame, FrameKind
+from aegis_mcp.frame import Frame, FrameKind, Unanswered
 from aegis_mcp.handshake import Handshake
 from aegis_mcp.inspection import Inspector
 from aegis_mcp.lane import Flight, Lane
@@ -130,7 +130,8 @@ class Enforcement:
             case FrameKind.REQUEST:
                 return self._judge_request_of_upstream(frame)
             case FrameKind.RESPONSE:
-                return self._judge_response(frame, other)
+                has_come = not isinstance(line, Unanswered)
+                return self._judge_response(frame, other, status_of(frame) if has_come else Status.UPSTREAM_LOST)
             case FrameKind.NOTIFICATION:
                 return self._judge_notification(frame, lane)
 
@@ -243,13 +244,13 @@ class Enforcement:
             question = question._replace(decision=decision)
         return self._settle(question, consent)
 
-    def _judge_response(self, frame: Frame, lane: Lane) -> Passage:
+    def _judge_response(self, frame: Frame, lane: Lane, status: Status) -> Passage:
         """Let an answer pass to the one who asked, if somebody did. It goes the lane of its request backwards."""
         flight = lane.land(frame.key)
         if flight and lane is self._from_host:
-            return self._judge_answer(frame, flight)
+            return self._judge_answer(frame, flight, status)
         if flight:
-            return Passage(lane, (self._outcome(flight, status_of(frame), frame.raw),), answer=frame.raw)
+            return Passage(lane, (self._outcome(flight, status, frame.raw),), answer=frame.raw)
         if lane is self._from_upstream and (answered := self._asking.answered(frame, lane)):
             return self._resume(*answered)
         if lane.was_cancelled(frame.key):
@@ -257,20 +258,20 @@ class Enforcement:
         sender = self._from_upstream if lane is self._from_host else self._from_host
         return Passage(lane, (self._violation(frame.raw, "an answer that nobody waits for", sender),))
 
-    def _judge_answer(self, frame: Frame, flight: Flight) -> Passage:
+    def _judge_answer(self, frame: Frame, flight: Flight, status: Status) -> Passage:
         """Let an answer pass to the host as far as what is in it may."""
         if flight.frame.method == "tools/list":
             self._catalog.page(frame.message.get("result"), is_first="cursor" not in flight.frame.params)
         found = self._inspector.inspect(self._policy, frame, flight)
         if found is None:
             answer = self.handshake.answered(flight.frame, frame)
-            return Passage(self._from_host, (self._outcome(flight, status_of(frame), answer or b""),), answer=answer)
+            return Passage(self._from_host, (self._outcome(flight, status, answer or b""),), answer=answer)
         if found.refusal:
             answer = self._told(flight.frame, f"The answer was held back: {found.refusal}", frames.DENIED)
             outcome = self._outcome(flight, Status.REFUSED, answer or b"")
             return Passage(self._from_host, (*found.drafts, outcome), answer=answer, is_weighty=True)
         answer = self.handshake.answered(flight.frame, found.frame)
-        outcome = self._outcome(flight, status_of(frame), answer or b"", found.redacted)
+        outcome = self._outcome(flight, status, answer or b"", found.redacted)
         drafts, is_bound = (*found.drafts, outcome, *found.intents), bool(found.intents)
         return Passage(self._from_host, drafts, answer=answer, flight=flight, is_bound=is_bound, is_weighty=is_bound)
 

@@ -69,6 +69,12 @@ class Frame(NamedTuple):
         return key_of(self.id)
 
 
+class Unanswered(bytes):
+    """A line in the place of an answer that has not come: the gateway itself says why, and not the upstream."""
+
+    __slots__ = ()
+
+
 def key_of(request_id: object) -> FlightKey:
     """Return the key of an id among those in flight: 7 and "7" are two ids."""
     return (type(request_id), str(request_id))

@@ -17,7 +17,7 @@ import httpx2
 
 from aegis_mcp import frame as frames
 from aegis_mcp.errors import GatewayError, MalformedFrame, UpstreamUnavailable
-from aegis_mcp.frame import FlightKey, Frame, FrameKind
+from aegis_mcp.frame import FlightKey, Frame, FrameKind, Unanswered
 from aegis_mcp.upstream.exchange import Departure, Endpoint, Http, refusal
 from aegis_mcp.upstream.incident import IncidentKind, Incidents
 from aegis_mcp.upstream.mailbox import Arrivals, Departures
@@ -283,11 +283,11 @@ class RemoteUpstream:
         asked = {"method": frame.method} if frame.id is None else {"method": frame.method, "request_id": frame.id}
         self._incidents.report(IncidentKind.REQUEST_FAILED, reason=why, **asked)
 
-    def _unanswered(self, frame: Frame, why: str) -> bytes:
+    def _unanswered(self, frame: Frame, why: str) -> Unanswered:
         text = f"No answer: the upstream {self._endpoint.name!r} {why}"
         if frame.method == "tools/call":
-            return frames.tool_error(frame.id, text, is_modern=revision_of(frame) is not None)
-        return frames.error(frame.id, frames.UNAVAILABLE, text)
+            return Unanswered(frames.tool_error(frame.id, text, is_modern=revision_of(frame) is not None))
+        return Unanswered(frames.error(frame.id, frames.UNAVAILABLE, text))
 
 
 async def _left(departure: Departure) -> None:
