@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import Final
 
@@ -63,6 +64,7 @@ class Departures:
         self._some = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._idle = asyncio.Event()
         self._is_closed = False
         self.overflow = asyncio.Event()
 
@@ -73,6 +75,7 @@ class Departures:
         self._lines.extend(lines)
         self._size += sum(map(len, lines))
         self._some.set()
+        self._idle.clear()
         if self._size > _HIGH_WATER:
             self._room.clear()
         if self._size > _MOST_UNSENT:
@@ -82,15 +85,18 @@ class Departures:
         """Wait until enough of what was sent before has left."""
         await self._room.wait()
 
-    async def close(self, seconds: float) -> None:  # noqa: ARG002 - what has not left is not waited for
-        """Take no more lines."""
+    async def close(self, seconds: float) -> None:
+        """Take no more lines, and give those that wait so many seconds to leave."""
         self._is_closed = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
         self._lines.clear()
         self._room.set()
 
     async def next(self) -> bytes:
-        """Take the next line, waiting for it."""
+        """Take the next line, waiting for it; who asks for one has sent the one before."""
         while not self._lines:
+            self._idle.set()
             self._some.clear()
             await self._some.wait()
         line = self._lines.popleft()

@@ -30,6 +30,8 @@ _UNLIMITED: Final = frozenset({"subscriptions/listen"})
 _FIRST_CONTACT_SECONDS: Final = 1.2
 """What a host that starts waits for a server that is down, at the most."""
 _ORDER_SECONDS: Final = 1.0
+_LAST_SECONDS: Final = 0.4
+"""What the host has sent at last has to leave."""
 _FAREWELL_SECONDS: Final = 0.8
 _CLOSING_SECONDS: Final = 0.2
 _MOST_FAILURES: Final = 3
@@ -66,8 +68,8 @@ class RemoteUpstream:
         return await asyncio.shield(self._over)
 
     async def stop(self) -> None:
-        """Give up what is under way, and the session, within a second."""
-        await self.outbox.close(0)
+        """Let what the host has sent leave, give up what is under way, and the session: all within 1.4 seconds."""
+        await self.outbox.close(_LAST_SECONDS)
         for task in self._tasks:
             task.cancel()
         with contextlib.suppress(TimeoutError, GatewayError):
