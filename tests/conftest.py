@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import hypothesis
 import pytest
 
+from support.gateway import OVER_HTTP
 from support.tools import missing
 
 _MARKERS: Final = ("node", "servers", "jq", "logrotate", "openssl", "strace", "mount")
@@ -41,6 +42,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in _MARKERS:
         if item.get_closest_marker(marker) and (reason := missing(marker)):
             pytest.skip(reason)
+
+
+@pytest.fixture(params=["command", "url"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test with an upstream on pipes, and again with the same one behind HTTP: what holds here holds there."""
+    if request.param == "url":
+        monkeypatch.setenv(OVER_HTTP, "1")
 
 
 @pytest.hookimpl(wrapper=True)

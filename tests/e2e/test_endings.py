@@ -86,6 +86,7 @@ def test_a_killed_gateway_leaves_neither_the_upstream_nor_what_that_has_started(
     wait_until(lambda: not any(is_alive(pid) for pid in pids))
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("number", ENDINGS)
 def test_calls_in_flight_at_the_end_have_an_outcome_and_an_answer(
     tmp_path: Path, number: signal.Signals | None
@@ -109,6 +110,7 @@ def test_calls_in_flight_at_the_end_have_an_outcome_and_an_answer(
     assert [entry["event"].get("status") for entry in stage.requests()] == [None] * 3 + ["cancelled"] * 3
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_cancelled_call_is_recorded_as_such_and_its_late_answer_is_dropped(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     with stage.wrap() as host:

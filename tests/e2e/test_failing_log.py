@@ -55,6 +55,7 @@ def test_a_full_disk_refuses_calls_until_there_is_room_again(tmp_path: Path, sma
     assert set(_forwarded(stage)) <= set(intents)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_an_unwritable_log_refuses_calls_and_says_why(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     stage.log.parent.mkdir(mode=0o700)

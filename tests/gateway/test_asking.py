@@ -65,6 +65,7 @@ def _answering(answer: ElicitResult | ErrorData, asked: list[str] | None = None)
     return callback
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 def test_what_a_person_accepts_goes_on_as_it_was_asked(tmp_path: Path, mode: str) -> None:
     scripted, asked = _scripted(tmp_path), list[str]()
@@ -86,6 +87,7 @@ def test_what_a_person_accepts_goes_on_as_it_was_asked(tmp_path: Path, mode: str
     assert outcome["status"] == "ok"
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 @pytest.mark.parametrize(
     ("answer", "consent"),

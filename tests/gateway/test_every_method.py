@@ -94,6 +94,7 @@ def test_what_is_monitored_passes_and_the_log_says_that_it_would_have_been_denie
     assert (intent["decision"], intent["rule"], outcome["status"]) == ("monitor", "watched", "ok")
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_cancelled_call_is_recorded_and_its_late_answer_goes_nowhere(tmp_path: Path) -> None:
     late: dict[str, Any] = {"result": {}, "id": 1}
     scripted = Scripted(tmp_path, POLICY, **{"tools/call get_slow": [], "tools/call get_a": [late, done()]})
@@ -110,6 +111,7 @@ def test_a_cancelled_call_is_recorded_and_its_late_answer_goes_nowhere(tmp_path:
     assert scripted.events("protocol_violation") == []
 
 
+@pytest.mark.usefixtures("either_way")
 def test_two_hundred_notifications_and_the_answer_keep_their_order_while_the_log_is_slow(tmp_path: Path) -> None:
     progress = [
         {"method": "notifications/progress", "params": {"progressToken": 1, "progress": number}}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from aegis_mcp.limits import Limiter
 from aegis_mcp.lock import try_lock, unlock
 from aegis_mcp.policy import loader
@@ -26,6 +28,7 @@ def _policy(rate: str) -> Policy:
     return loader.load(f"version: 1\nlimits: [{{match: {{tool: x}}, rate: {rate}}}]\n".encode(), "p.yaml")
 
 
+@pytest.mark.usefixtures("either_way")
 def test_two_gateways_of_one_log_share_a_limit_and_a_refusal_names_it(tmp_path: Path) -> None:
     scripted = Scripted(tmp_path, POLICY, **{"tools/call": done()})
     with scripted.wrap() as one, scripted.wrap() as other:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from support.scripted import Scripted, done, modern, text
 
 POLICY: Final = """\
@@ -24,6 +26,7 @@ def _tools(*names: str, **more: Any) -> dict[str, Any]:
     return {"result": {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in names], **more}}
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_tool_that_no_argument_could_let_through_is_left_out_and_refused_when_called(tmp_path: Path) -> None:
     scripted = Scripted(tmp_path, POLICY, **{"tools/list": _tools("get_a", "put", "drop"), "tools/call": done()})
     with scripted.wrap() as host:

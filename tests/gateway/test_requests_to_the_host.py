@@ -37,6 +37,7 @@ def _told(scripted: Scripted) -> list[tuple[str, str, str | None, str | None]]:
     ]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_request_that_policy_allows_reaches_the_host_and_its_answer_the_server(tmp_path: Path) -> None:
     scripted = Scripted(tmp_path, POLICY, **{"tools/call": [{"id": "u", **ROOTS}, done()]})
     with scripted.wrap() as host:
@@ -51,6 +52,7 @@ def test_a_request_that_policy_allows_reaches_the_host_and_its_answer_the_server
     assert ("client_request", "roots/list", "outcome", "ok") in _told(scripted)
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_request_that_policy_denies_is_answered_for_the_host(tmp_path: Path) -> None:
     request: dict[str, Any] = {"id": "u", **SAMPLE, "params": {"maxTokens": 5000, "messages": []}}
     scripted = Scripted(tmp_path, POLICY, **{"tools/call": [request, done()]})
@@ -88,6 +90,7 @@ def test_a_person_may_be_asked_whether_a_server_may_ask(tmp_path: Path, action: 
     assert action in consents
 
 
+@pytest.mark.usefixtures("either_way")
 def test_requests_inside_an_answer_are_recorded_before_the_host_has_them_and_end_with_its_responses(
     tmp_path: Path,
 ) -> None:

@@ -28,6 +28,7 @@ def _asked(scripted: Scripted, tool: str) -> dict[str, Any]:
         return host.call(tool, {})
 
 
+@pytest.mark.usefixtures("either_way")
 def test_an_answer_that_is_too_large_becomes_an_error_and_the_log_keeps_its_hash(tmp_path: Path) -> None:
     scripted = Scripted(tmp_path, POLICY, **{"tools/call": done("x" * 5000)})
     with scripted.wrap() as host:
@@ -64,6 +65,7 @@ def test_an_answer_with_a_credential_does_not_reach_a_host_that_is_to_see_none(
     assert event["reason"].startswith("the answer holds what looks like a credential")
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_rule_may_have_credentials_replaced_and_the_log_counts_them(tmp_path: Path) -> None:
     result = {
         "content": [

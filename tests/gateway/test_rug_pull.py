@@ -52,6 +52,7 @@ def _approve(scripted: Scripted, refusal: str) -> Done:
     return run(scripted.stage.directory / "home", *shlex.split(command[1]))
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("member", CHANGED)
 def test_a_changed_definition_is_held_back_and_recorded_and_works_again_once_approved(
     tmp_path: Path, member: str

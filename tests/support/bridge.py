@@ -1,11 +1,12 @@
 """From streamable HTTP to stdio: what a tool that only speaks HTTP needs to test a server on stdio.
 
-    python -P bridge.py COMMAND ARGUMENTS…
+    python -P bridge.py [--until-eof] COMMAND ARGUMENTS…
 
 (-P, because a neighbour bears the name of a module of the standard library.) It prints its address once it listens. In
 the era of the handshake every HTTP session has a process of its own; in the era after it one process serves them all,
 opened with a valid `server/discover` because a server may settle its era by the first request. The bridge only decides
-on which HTTP stream a message belongs.
+on which HTTP stream a message belongs. A session whose process has ended is one that it does not know any more. With
+`--until-eof` it ends when its input does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import json
 import socket
 import sys
+import threading
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
@@ -73,6 +75,7 @@ class Server:
         self._open: list[Exchange] = []
         self.unasked = Exchange(None)
         """What belongs to no request; a session may listen to it."""
+        self.has_ended = False
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
@@ -116,6 +119,7 @@ class Server:
             message: Message = json.loads(line)
             if exchange := self._owner(message):
                 exchange.put(message)
+        self.has_ended = True
         for exchange in (*self._open, self.unasked):
             exchange.put(None)
 
@@ -151,7 +155,7 @@ class Bridge:
             return Response("not a local host", 403)
         if request.method == "POST":
             return await self._post(request)
-        server = self._sessions.get(request.headers.get("mcp-session-id", ""))
+        server = self._server_of(request.headers.get("mcp-session-id", ""))
         if server is None:
             return Response("no such session", 404)
         if request.method == "DELETE":
@@ -206,12 +210,16 @@ class Bridge:
         session = request.headers.get("mcp-session-id")
         if session is None:
             return Response("no session", 400)
-        server = self._sessions.get(session)
+        server = self._server_of(session)
         return await _relay(server, message, line) if server else Response("no such session", 404)
+
+    def _server_of(self, session: str) -> Server | None:
+        server = self._sessions.get(session)
+        return None if server is None or server.has_ended else server
 
     async def _modern_server(self) -> Server:
         async with self._starting:
-            if self._modern is None:
+            if self._modern is None or self._modern.has_ended:
                 self._modern = await Server.start(self._command)
                 self._modern.leave(await _first(self._modern, _DISCOVER))
         return self._modern
@@ -282,9 +290,14 @@ async def _events(
             await server.send(json.dumps(cancel).encode())
 
 
-def main(command: Sequence[str]) -> None:
-    """Serve until the process is told to end."""
-    bridge = Bridge(command)
+def main(arguments: Sequence[str]) -> None:
+    """Serve until the process is told to end, or its input ends."""
+    is_bound = arguments[0] == "--until-eof"
+    bridge = Bridge(arguments[1:] if is_bound else arguments)
+
+    def wait_for_eof() -> None:
+        sys.stdin.buffer.read()
+        server.should_exit = True
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -299,7 +312,10 @@ def main(command: Sequence[str]) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     application = Starlette(routes=[Route("/mcp", endpoint, methods=["GET", "POST", "DELETE"])], lifespan=lifespan)
     config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    if is_bound:
+        threading.Thread(target=wait_for_eof, daemon=True).start()
+    server.run(sockets=[listener])
 
 
 if __name__ == "__main__":

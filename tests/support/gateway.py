@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,11 @@ from typing import Any, Final
 from support.host import GATEWAY, RawHost, environment
 
 UPSTREAM: Final = Path(__file__).with_name("upstream.py")
+
+FRONT: Final = Path(__file__).with_name("front.py")
+
+OVER_HTTP: Final = "AEGIS_TEST_OVER_HTTP"
+"""The variable of the environment that lets every gateway reach its upstream over HTTP instead of pipes."""
 
 READS: Final = """\
 version: 1
@@ -52,7 +58,8 @@ class Stage:
         policy = self.directory / "policy.yaml"
         policy.write_text(self.policy, encoding="utf-8")
         options = ("--policy", str(policy), "--audit-log", str(self.log), "--name", name)
-        return (*GATEWAY, "wrap", *options, "--", *(upstream or self.recording()))
+        gateway = (sys.executable, "-P", str(FRONT)) if OVER_HTTP in os.environ else (*GATEWAY, "wrap")
+        return (*gateway, *options, "--", *(upstream or self.recording()))
 
     def wrap(self, *upstream: str, name: str = "recording") -> RawHost:
         """Start the gateway in front of an upstream, by default the recording one."""
@@ -64,7 +71,9 @@ class Stage:
 
     def frames_received(self) -> list[dict[str, Any]]:
         """Return what reached the upstream."""
-        return [json.loads(line) for line in self.received.read_bytes().splitlines()] if self.received.exists() else []
+        lines = self.received.read_bytes().splitlines() if self.received.exists() else []
+        frames: list[dict[str, Any]] = list(map(json.loads, lines))
+        return [frame for frame in frames if frame.get("id") != "bridge"]
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the log, entry by entry; the pieces of torn lines are left out."""
