@@ -16,6 +16,7 @@ from aegis_audit.tree import (
     EMPTY,
     CompactRange,
     consistency_proof,
+    extension_proof,
     inclusion_proof,
     is_consistent,
     is_included,
@@ -284,3 +285,14 @@ def test_no_inclusion_proof_is_made_from_entries_that_are_not_there(index: int, 
 def test_no_consistency_proof_is_made_from_entries_that_are_not_there(old: int, new: int) -> None:
     with pytest.raises(Unprovable):
         consistency_proof(RFC_6962_LEAVES, old, new)
+
+
+def test_a_proof_from_the_old_tree_and_what_came_after_is_the_same_as_from_all_leaves() -> None:
+    leaves = [bytes([number]) * 32 for number in range(40)]
+    for new in range(1, 41):
+        for old in range(1, new + 1):
+            proof, grown = extension_proof(EMPTY.extend(leaves[:old]), iter(leaves[old:]), new)
+            assert proof == consistency_proof(leaves, old, new)
+            assert grown == EMPTY.extend(leaves[:new])
+    with pytest.raises(Unprovable, match="needs them all, and there are 39"):
+        extension_proof(EMPTY.extend(leaves[:7]), leaves[7:39], 40)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -123,12 +125,30 @@ def test_calls_are_refused_while_a_place_is_behind_where_the_policy_says_so(tmp_
     assert _checkpoint(nowhere.read_bytes()).size > 256
 
 
+def test_the_time_for_which_a_place_is_behind_goes_on_with_the_next_gateway(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere" / "checkpoint"
+    stage = _stage(tmp_path, f"[{{file: {nowhere}}}]")
+    _serve(stage)
+    assert _lags(stage) == []
+    (trace,) = (stage.log.parent / "audit.tlog").glob("behind-*")
+    hour_ago = time.time() - 3600
+    os.utime(trace, (hour_ago, hour_ago))
+    with stage.wrap() as host:
+        host.initialize()
+        (lag,) = _lags(stage)
+        assert 3600 <= lag["seconds"] < 3700
+        nowhere.parent.mkdir()
+        wait_until(lambda: nowhere.exists() and not trace.exists())
+    assert len(_lags(stage)) == 1
+
+
 @pytest.mark.parametrize(
     ("anchors", "mistake"),
     [
         ("{places: [{file: relative}]}", "must be an absolute path"),
-        ("{places: [{}]}", "an anchor is one of file, command, syslog, git"),
-        ("{places: [{file: /a, git: /b}]}", "an anchor is one of file, command, syslog, git"),
+        ("{places: [{}]}", "an anchor is one of file, command, syslog, git, timestamp, witness"),
+        ("{places: [{file: /a, git: /b}]}", "an anchor is one of file, command, syslog, git, timestamp, witness"),
+        ("{places: [{witness: relative}]}", "must be an absolute path"),
         ("{places: [{command: echo}]}", "the command must be a list"),
         ("{places: {file: /a}}", "this must be a list"),
         ("{max_lag: 0}", "this must be a number of seconds"),

@@ -49,10 +49,10 @@ LAYERS: Final = {
             "recorded",
             "policy/model",
             "policy/uris",
-            "audit/anchor",
             "audit/clock",
             "audit/credential",
-            "audit/storage",
+            "audit/posting",
+            "audit/sidecar",
             "audit/survey",
         ),
         (
@@ -61,11 +61,12 @@ LAYERS: Final = {
             "policy/coverage",
             "policy/located",
             "policy/matching",
-            "audit/anchoring",
+            "audit/growth",
             "audit/redaction",
             "audit/retention",
             "audit/record",
-            "audit/writer",
+            "audit/stamping",
+            "audit/storage",
             "pins/definition",
             "upstream/mailbox",
             "upstream/network",
@@ -74,7 +75,8 @@ LAYERS: Final = {
         (
             "policy/evaluation",
             "policy/fields",
-            "audit/signing",
+            "audit/cosigning",
+            "audit/writer",
             "pins/book",
             "pins/difference",
             "upstream/catalog",
@@ -88,7 +90,8 @@ LAYERS: Final = {
         (
             "policy/conditions",
             "policy/endpoint",
-            "audit/mending",
+            "audit/anchor",
+            "audit/signing",
             "pins/storage",
             "upstream/process",
             "upstream/provider",
@@ -98,12 +101,12 @@ LAYERS: Final = {
             "handshake",
         ),
         (
-            *("policy/schema", "audit/journal", "pins/approval", "pins/quarantine"),
+            *("policy/schema", "audit/anchoring", "audit/mending", "pins/approval", "pins/quarantine"),
             *("upstream/bearer", "upstream/offer", "upstream/remote"),
         ),
-        ("upstream/login", "asking", "audit/recorder", "inputs", "limits", "offering", "passage", "results", "tasks"),
-        ("inspection", "events"),
-        ("policy/explanation", "policy/loader", "policy/question", "policy/replay", "pins/report"),
+        ("upstream/login", "asking", "audit/journal", "inputs", "limits", "offering", "passage", "results", "tasks"),
+        ("audit/recorder", "inspection"),
+        ("events", "policy/explanation", "policy/loader", "policy/question", "policy/replay", "pins/report"),
         ("enforcement", "suggestion", "policy/cases", "policy/watch", "relay"),
         ("proposal", "reload", "supervisor"),
         ("gateway", "workspace", "demo"),
@@ -147,8 +150,13 @@ FORMAT: Final = (
 )
 # One module reads logs back, to decide anew on what they hold: it finds segments, plain or compressed, and takes intact
 # entries as the auditor's own commands do, so that there is one way to read a log. It asks for no verdict.
-# Another knows rotated segments by their first entry, whatever they are compressed with.
-READERS: Final = {"recorded": ("archive", "reading"), "audit/retention": ("segment",)}
+# Another knows rotated segments by their first entry, whatever they are compressed with. A third takes the hashes of
+# entries from them, for the proof that a witness asks for.
+READERS: Final = {
+    "recorded": ("archive", "reading"),
+    "audit/retention": ("segment",),
+    "audit/growth": ("archive", "segment"),
+}
 
 # Where a third-party library enters, so that it could be exchanged in one place; a library without a door stays out.
 DOORS: Final = {
@@ -172,15 +180,16 @@ DOORS: Final = {
         "orjson": ("frame",),  # reads what it would write back as it came
         "platformdirs": ("settings",),
         "pydantic": ("upstream/bearer", "upstream/login", "upstream/provider"),  # what the SDK's models are
+        "rfc3161_client": ("audit/stamping",),  # asks for time stamps
         "re2": ("policy/model",),  # expressions on hostile text
         "uvloop": ("cli/serving",),
         "yaml": ("policy/loader",),
     },
 }
 # What comes with an extra: imported where it is asked for, and never needed to start.
-EXTRAS: Final = {"keyring"}
+EXTRAS: Final = {"keyring", "rfc3161_client"}
 # Names that differ from those of their distribution.
-DISTRIBUTIONS: Final = {"re2": "google-re2", "yaml": "pyyaml"}
+DISTRIBUTIONS: Final = {"re2": "google-re2", "rfc3161_client": "rfc3161-client", "yaml": "pyyaml"}
 
 # Imported by name at run time, which this drawing cannot follow: only where commands are loaded.
 LATE_IMPORTERS: Final = {"__main__", "cli"}

@@ -112,18 +112,27 @@ def consistency_proof(leaves: Iterable[bytes], old_size: int, new_size: int) -> 
     Raises:
         Unprovable: the old tree is empty or larger than the new one, or there are not so many leaves.
     """
-    if not 0 < old_size <= new_size:
-        raise Unprovable(f"no tree of {new_size} entries extends one of {old_size} by a proof")
-    spans: list[tuple[int, int]] = []
-    low, high = 0, new_size
-    while high != old_size:
-        middle = low + _split(high - low)
-        is_left = old_size <= middle
-        spans.append((middle, high) if is_left else (low, middle))
-        low, high = (low, middle) if is_left else (middle, high)
-    if low:  # else the old tree is a subtree of the new one, and its root is known
-        spans.append((low, high))
-    return _proof(leaves, spans[::-1], new_size)
+    return _proof(leaves, _growth(old_size, new_size), new_size)
+
+
+def extension_proof(
+    old: CompactRange, leaves: Iterable[bytes], new_size: int
+) -> tuple[tuple[bytes, ...], CompactRange]:
+    """Return the same proof from the old tree and the leaves behind it alone, and the new tree.
+
+    Raises:
+        Unprovable: as `consistency_proof` does.
+    """
+    spans = _growth(old.size, new_size)
+    # What the proof has of the old tree is all of its perfect subtrees, or nothing if it is one itself.
+    roots = dict(zip(sorted(span for span in spans if span[1] <= old.size), old.hashes, strict=False))
+    grown, rest = old, iter(leaves)
+    for low, high in sorted(span for span in spans if span[1] > old.size):
+        part = CompactRange(low, (), low).extend(islice(rest, high - low))
+        if part.size != high:
+            raise Unprovable(f"a proof in a tree of {new_size} entries needs them all, and there are {part.size}")
+        roots[low, high], grown = part.root(), grown.join(part)
+    return tuple(roots[span] for span in spans), grown
 
 
 def is_included(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
@@ -208,6 +217,22 @@ def _extended(grown: CompactRange, row: list[bytes]) -> CompactRange:
         row = [sha256(_NODE + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=True)]
         index, level = index >> 1, level + 1
     return CompactRange(size, (*old, *edge, *reversed(kept)), grown.start)
+
+
+def _growth(old_size: int, new_size: int) -> list[tuple[int, int]]:
+    """Return the spans of leaves whose roots show that a tree extends another, in the order of the proof."""
+    if not 0 < old_size <= new_size:
+        raise Unprovable(f"no tree of {new_size} entries extends one of {old_size} by a proof")
+    spans: list[tuple[int, int]] = []
+    low, high = 0, new_size
+    while high != old_size:
+        middle = low + _split(high - low)
+        is_left = old_size <= middle
+        spans.append((middle, high) if is_left else (low, middle))
+        low, high = (low, middle) if is_left else (middle, high)
+    if low:  # else the old tree is a subtree of the new one, and its root is known
+        spans.append((low, high))
+    return spans[::-1]
 
 
 def _levels(start: int, size: int) -> Iterator[int]:

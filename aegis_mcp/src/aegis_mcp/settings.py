@@ -47,6 +47,8 @@ class AnchorKind(Enum):
     COMMAND = "command"
     SYSLOG = "syslog"
     GIT = "git"
+    TIMESTAMP = "timestamp"
+    WITNESS = "witness"
 
 
 class OnLag(Enum):
@@ -58,7 +60,7 @@ class OnLag(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """One place outside the host: a path, or a command with its arguments."""
+    """One place outside the host: a path, a URL, or a command with its arguments."""
 
     kind: AnchorKind
     target: tuple[str, ...]

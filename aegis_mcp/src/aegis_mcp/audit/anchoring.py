@@ -1,6 +1,7 @@
 """Publishing checkpoints outside the host, behind the gate's back: nobody waits for it.
 
 Each place has the latest checkpoint or is behind. One that is behind for too long is in the log, and may stop calls.
+Each has a thread of its own: one that hangs holds up nobody else.
 """
 
 from __future__ import annotations
@@ -8,93 +9,154 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from aegis_audit.entry import Draft
-from aegis_mcp.audit import anchor as places
+from aegis_mcp.audit.anchor import Place, place_of
+from aegis_mcp.audit.sidecar import sidecar_of
 from aegis_mcp.errors import AnchorUnavailable
-from aegis_mcp.settings import Anchor, Anchors, OnLag
+from aegis_mcp.settings import Anchors, OnLag
 
 _PAUSE: Final = 5.0
 """Seconds until a place that has failed is tried again."""
 
 
 class Anchoring:
-    """Brings the latest checkpoint to every place; `entry` makes the draft that says which one is behind."""
+    """Brings the latest checkpoint of a log to every place.
 
-    def __init__(self, anchors: Anchors, entry: Callable[[Mapping[str, object]], Draft]) -> None:
+    `entry` makes the draft that says which one is behind; `warn` tells a person what is wrong with one.
+
+    Raises:
+        ConfigError: a place cannot be used as it is given.
+    """
+
+    def __init__(
+        self,
+        anchors: Anchors,
+        log: Path,
+        *,
+        entry: Callable[[Mapping[str, object]], Draft],
+        warn: Callable[[str], None],
+    ) -> None:
         self._anchors = anchors
+        self._log = log
         self._entry = entry
-        self._latest = b""
-        self._behind_since: dict[Anchor, float] = {}
-        self._reasons: dict[Anchor, str] = {}
-        self._lagging: set[Anchor] = set()
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._couriers = [_Courier(place_of(anchor, log, warn), warn) for anchor in anchors.places]
+
+    def resume(self) -> None:
+        """Go on with the places that were behind when an earlier gateway ended: their time goes on, too."""
+        if self.is_behind:
+            try:
+                self.offer((sidecar_of(self._log) / "checkpoint").read_bytes())
+            except OSError:
+                return  # the next checkpoint comes with the next entries
 
     def offer(self, note: bytes) -> None:
         """Take a checkpoint to publish; an older one that still waits is left out."""
-        if not self._anchors.places:
-            return
+        for courier in self._couriers:
+            courier.offer(note)
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether a place lacks the latest checkpoint."""
+        return any(courier.is_behind for courier in self._couriers)
+
+    def take_lags(self) -> tuple[list[Draft], str | None]:
+        """Return the entries that say which places are too far behind, each lag once; and why no call may pass now."""
+        most = self._anchors.max_lag
+        lags = [self._entry(lag) for courier in self._couriers if (lag := courier.take_lag(most))]
+        is_stopped = self._anchors.on_lag is OnLag.DENY and any(courier.is_lagging for courier in self._couriers)
+        return lags, f"an anchor is more than {most:g} s behind the log" if is_stopped else None
+
+    def close(self, seconds: float) -> None:
+        """Wait until every place has the latest checkpoint, at most so long."""
+        deadline = time.monotonic() + seconds
+        for courier in self._couriers:
+            courier.end()
+        for courier in self._couriers:
+            courier.wait(deadline - time.monotonic())
+
+
+class _Courier:
+    """Brings checkpoints to one place, in a thread that is started with the first."""
+
+    def __init__(self, place: Place, warn: Callable[[str], None]) -> None:
+        self._place = place
+        self._warn = warn
+        self._latest = b""
+        self._behind_since = place.trace.since()
+        self._reason = ""
+        self.is_lagging = False
+        self._is_ending = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the place does not have the latest checkpoint."""
+        return self._behind_since is not None
+
+    def offer(self, note: bytes) -> None:
+        """Take a checkpoint in the place of one that still waits."""
         with self._changed:
             self._latest = note
-            now = time.monotonic()
-            for place in self._anchors.places:
-                self._behind_since.setdefault(place, now)
+            if self._behind_since is None:
+                self._behind_since = time.monotonic()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
-    @property
-    def is_behind(self) -> bool:
-        """Tell whether a place lacks the latest checkpoint."""
-        return bool(self._behind_since)
-
-    def take_lags(self) -> tuple[list[Draft], str | None]:
-        """Return the entries that say which places are too far behind, each lag once; and why no call may pass now."""
-        if not self._behind_since:
-            return [], None
+    def take_lag(self, most: float) -> dict[str, object] | None:
+        """Return what is to be recorded if the place has just come to be behind for more than so many seconds."""
+        since = self._behind_since
+        if since is None or self.is_lagging or time.monotonic() - since <= most:
+            return None
         with self._changed:
-            lags = self._look()
-            is_stopped = self._lagging and self._anchors.on_lag is OnLag.DENY
-        return lags, f"an anchor is more than {self._anchors.max_lag:g} s behind the log" if is_stopped else None
+            self.is_lagging = self.is_behind
+        reason = self._reason or "it has not answered yet"
+        return {"anchor": self._place.name, "reason": reason, "seconds": int(time.monotonic() - since)}
 
-    def close(self, seconds: float) -> None:
-        """Wait until every place has the latest checkpoint, at most so long."""
+    def end(self) -> None:
+        """Bring what there is at once: no checkpoint comes any more."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._behind_since, seconds)
+            self._is_ending = True
+            self._changed.notify_all()
 
-    def _look(self) -> list[Draft]:
-        lags: list[Draft] = []
-        now = time.monotonic()
-        for place, since in self._behind_since.items():
-            if now - since > self._anchors.max_lag and place not in self._lagging:
-                self._lagging.add(place)
-                details = {"anchor": str(place), "reason": self._reasons.get(place, "it has not answered yet")}
-                lags.append(self._entry(details | {"seconds": int(now - since)}))
-        return lags
+    def wait(self, seconds: float) -> None:
+        """Wait until the place has the latest checkpoint, at most so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._thread or not self.is_behind, max(0.0, seconds))
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._behind_since)
-                note, behind = self._latest, list(self._behind_since)
-            reached = [place for place in behind if self._bring(place, note)]
-            if len(reached) < len(behind):
+                self._changed.wait_for(lambda: self.is_behind)
+                note = self._latest
+            if self._bring(note):
+                with self._changed:
+                    self._changed.wait_for(lambda: self._is_ending, self._place.spacing)
+            else:
                 time.sleep(_PAUSE)
 
-    def _bring(self, place: Anchor, note: bytes) -> bool:
+    def _bring(self, note: bytes) -> bool:
         try:
-            places.publish(place, note)
+            self._place.publish(note)
         except AnchorUnavailable as exc:
-            self._reasons[place] = str(exc)
+            self._complain(str(exc))
             return False
+        self._place.trace.clear()
         with self._changed:
-            if note is self._latest:
-                del self._behind_since[place]
-            else:
-                self._behind_since[place] = time.monotonic()
-            self._lagging.discard(place)
+            self._reason = ""
+            self.is_lagging = False
+            self._behind_since = None if note is self._latest else time.monotonic()
             self._changed.notify_all()
         return True
+
+    def _complain(self, reason: str) -> None:
+        """Say what is wrong once for each reason, and leave it where the next gateway finds it."""
+        if reason != self._reason:
+            self._warn(f"a checkpoint was not published: {reason}")
+        self._reason = reason
+        self._place.trace.leave()

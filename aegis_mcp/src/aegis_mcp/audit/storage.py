@@ -24,6 +24,7 @@ from aegis_audit.chain import Head
 from aegis_audit.entry import MAX_LINE
 from aegis_audit.mark import SLOT_SIZE, SLOTS_SIZE, Mark, newest
 from aegis_audit.tree import CompactRange
+from aegis_mcp.audit.sidecar import sidecar_of
 from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.lock import try_lock, unlock
 
@@ -64,7 +65,7 @@ class Storage:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._path = str(path)
-        self._sidecar = path.parent / f"{path.stem}.tlog"
+        self._sidecar = sidecar_of(path)
         self._log: int | None = None
         self._inode = 0
         self._lock: int | None = None

@@ -161,7 +161,7 @@ def regrow(lines: Iterable[bytes]) -> Grown:
     """Read a segment from its start on, one line after the other."""
     entries = (entry for line in lines if (entry := _entry(line)) and entry.has_its_hash)
     first = next(entries, None)
-    grown = first and _tree_before(first)
+    grown = first and tree_before(first)
     if first is None or grown is None:
         return Grown(GENESIS, None, is_signed=False)
     head, tree = grown
@@ -173,7 +173,7 @@ def regrow(lines: Iterable[bytes]) -> Grown:
     return Grown(head, tree, is_signed)
 
 
-def _tree_before(first: Entry) -> tuple[Head, CompactRange] | None:
+def tree_before(first: Entry) -> tuple[Head, CompactRange] | None:
     """Return the last entry before a segment and the tree up to it, as its first entry states them."""
     if first.kind == "log_opened" and not first.seq:
         return GENESIS, EMPTY

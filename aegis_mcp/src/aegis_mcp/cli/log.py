@@ -13,7 +13,7 @@ from aegis_mcp.audit.anchor import TIMEOUT
 from aegis_mcp.audit.anchoring import Anchoring
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.record import EventKind, Recordkeeper
-from aegis_mcp.cli.signing import signing_keys
+from aegis_mcp.cli.signing import signing_keys, warn
 from aegis_mcp.policy.model import Policy
 
 PATIENCE: Final = 10.0
@@ -42,6 +42,7 @@ def open_journal(policy: Policy, path: Path) -> OpenLog:
         ConfigError: the keys that the policy signs with cannot be used.
     """
     keeper = Recordkeeper(policy_sha256=policy.sha256, redact=canonical.encode, scrub=redaction.scrub)
-    anchoring = Anchoring(policy.audit.anchors, partial(keeper.security, EventKind.ANCHOR_LAGGING))
+    lagging = partial(keeper.security, EventKind.ANCHOR_LAGGING)
+    anchoring = Anchoring(policy.audit.anchors, path, entry=lagging, warn=warn)
     keys = signing_keys(policy.audit, anchoring.offer)
     return OpenLog(path, Journal(path, keeper.session_id, policy.audit.rotation, keys), keeper, anchoring)

@@ -23,7 +23,7 @@ from aegis_mcp.cli.secret import check_secret
 from aegis_mcp.cli.signing import signing_keys
 from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.errors import ConfigError
-from aegis_mcp.events import Events
+from aegis_mcp.events import Events, say
 from aegis_mcp.gateway import Gateway
 from aegis_mcp.limits import Limiter
 from aegis_mcp.pins.quarantine import Pins, default_path
@@ -125,7 +125,8 @@ def _serve(wire: Wire, chosen: tuple[Policy, PolicyWatch], served: Served, audit
     redact = partial(redaction.encode, mode=policy.audit.arguments, key=key)
     keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
     path = (audit_log or settings.default_audit_log()).expanduser().absolute()
-    anchoring = Anchoring(policy.audit.anchors, partial(keeper.security, EventKind.ANCHOR_LAGGING))
+    lagging = partial(keeper.security, EventKind.ANCHOR_LAGGING)
+    anchoring = Anchoring(policy.audit.anchors, path, entry=lagging, warn=say)
     journal = Journal(path, keeper.session_id, policy.audit.rotation, signing_keys(policy.audit, anchoring.offer))
     recorder = Recorder(journal, policy.audit, anchoring)
     limiter = Limiter(limits.path_of(path))
@@ -133,6 +134,7 @@ def _serve(wire: Wire, chosen: tuple[Policy, PolicyWatch], served: Served, audit
     events = Events(keeper, recorder)
     reload = PolicyReload(served.name, gate, events, watch)
     gateway = Gateway(gate, Supervisor(served, gate, events), events, reload)
+    anchoring.resume()
     gc.freeze()  # what a start has made stays: no collection needs to look at it again
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(gateway.run(*wire))

@@ -13,8 +13,9 @@ def signing_keys(audit: AuditSettings, publish: Callable[[bytes], None]) -> Keys
     """Return what the log is signed with, None if the policy wants no signatures."""
     if audit.signatures is Signatures.OFF:
         return None
-    return Keys(audit.signatures, _warn, publish=publish)
+    return Keys(audit.signatures, warn, publish=publish)
 
 
-def _warn(message: str) -> None:
-    print(f"aegis-mcp: {message}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is where hosts look
+def warn(message: str) -> None:
+    """Say something on stderr, where hosts look."""
+    print(f"aegis-mcp: {message}", file=sys.stderr, flush=True)  # noqa: T201

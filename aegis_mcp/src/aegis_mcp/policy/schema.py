@@ -124,7 +124,8 @@ class _Schema(Conditions, Endpoints):
         ((name, value),) = given.items()
         kind = AnchorKind(name)
         target = (self._command(value) or ()) if kind is AnchorKind.COMMAND else (self.text(value),)
-        if target and kind is not AnchorKind.COMMAND and not Path(target[0]).is_absolute():
+        is_path = kind not in {AnchorKind.COMMAND, AnchorKind.TIMESTAMP}
+        if target and is_path and not Path(target[0]).is_absolute():
             self.note(value, f"{target[0][:200]!r} must be an absolute path: a host starts us anywhere")
         return Anchor(kind, target) if target else None
 
