@@ -134,21 +134,16 @@ class KeyRing:
         """
         return _epoch(self._epoch_keys()[0])
 
-    @property
-    def is_handing_over(self) -> bool:
-        """Tell whether a handover has begun and is not done: it is to be done again before anything else is signed."""
-        return len(self._epoch_keys()) > 1
+    def sign(self, checkpoint: Checkpoint) -> Note | None:
+        """Return a checkpoint, signed by the log and the epoch in office; None if a handover has begun.
 
-    def sign(self, checkpoint: Checkpoint) -> Note:
-        """Return a checkpoint, signed by the log and the epoch in office.
+        It is to be done again then, before anything else is signed.
 
         Raises:
-            UnusableKey: a key cannot be read, or a handover is under way.
+            UnusableKey: a key cannot be read.
         """
         keys = self._epoch_keys()
-        if len(keys) > 1:
-            raise UnusableKey(str(self.folder / _EPOCH), "a handover is under way, and comes first")
-        return sign(checkpoint.text, [self._log_key, *keys])
+        return None if len(keys) > 1 else sign(checkpoint.text, [self._log_key, *keys])
 
     def prepare(self) -> VerifierKey:
         """Begin a handover: return the public key of the next epoch, which is kept; the same until it is done.

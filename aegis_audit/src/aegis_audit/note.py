@@ -129,10 +129,11 @@ class SigningKey:
     name: str
     seed: bytes = field(repr=False)
     verifier: VerifierKey = field(init=False, repr=False, compare=False)
+    _private: signature.PrivateKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # To derive it takes as long as to sign.
-        object.__setattr__(self, "verifier", VerifierKey(self.name, signature.public_key(self.seed)))
+        object.__setattr__(self, "_private", signature.private_key(self.seed))
+        object.__setattr__(self, "verifier", VerifierKey(self.name, signature.public_key(self._private)))
 
     @classmethod
     def generate(cls, name: str) -> SigningKey:
@@ -161,7 +162,7 @@ class SigningKey:
 
     def sign(self, text: str) -> Signature:
         """Return the signature of a text that ends in LF."""
-        return Signature(self.name, self.verifier.key_id, signature.sign(self.seed, text.encode("utf-8")))
+        return Signature(self.name, self.verifier.key_id, signature.sign(self._private, text.encode("utf-8")))
 
 
 @dataclass(frozen=True, slots=True)

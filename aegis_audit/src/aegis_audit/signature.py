@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 SEED_SIZE: Final = 32
 """Bytes of a private key, which is also its seed."""
 
+PrivateKey = Ed25519PrivateKey
+
 SIGNATURE_SIZE: Final = 64
 """Bytes of a signature."""
 
@@ -23,22 +25,23 @@ def generate() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes_raw()
 
 
-def public_key(seed: bytes) -> bytes:
-    """Return the public key of a private one.
+def private_key(seed: bytes) -> PrivateKey:
+    """Return the private key of a seed: to derive it takes as long as to sign with it.
 
     Raises:
         ValueError: `seed` is not 32 bytes long.
     """
-    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    return Ed25519PrivateKey.from_private_bytes(seed)
 
 
-def sign(seed: bytes, message: bytes) -> bytes:
-    """Return the signature of a message.
+def public_key(key: PrivateKey) -> bytes:
+    """Return the public half of a private key, 32 bytes."""
+    return key.public_key().public_bytes_raw()
 
-    Raises:
-        ValueError: `seed` is not 32 bytes long.
-    """
-    return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+
+def sign(key: PrivateKey, message: bytes) -> bytes:
+    """Return the signature of a message."""
+    return key.sign(message)
 
 
 def is_signed_by(public: bytes, signature: bytes, message: bytes) -> bool:

@@ -134,8 +134,9 @@ class Signing:
             if mark.tree is None:
                 raise _NO_TREE
             ring = self._open(mark, self._keys.directory, is_hurried=epoch == LONGEST_EPOCH)
-            is_over = ring.is_handing_over or mark.head.seq + 1 - mark.epoch_start >= epoch
-            mark = self._hand_over(ring, mark) if is_over else self._sign(ring, mark, is_synced=is_synced)
+            is_over = mark.head.seq + 1 - mark.epoch_start >= epoch
+            note = None if is_over else ring.sign(_checkpoint(mark))
+            mark = self._append(mark, str(note), is_synced=is_synced) if note else self._hand_over(ring, mark)
         except UnusableKey as exc:
             self._ring = None
             # A handover may have got as far as its announcement.
@@ -148,9 +149,6 @@ class Signing:
         if self._ring is None or not is_hurried or self._ring.origin != mark.origin:
             self._ring = _open(mark.origin, directory)
         return self._ring
-
-    def _sign(self, ring: KeyRing, mark: Mark, *, is_synced: bool) -> Mark:
-        return self._append(mark, str(ring.sign(_checkpoint(mark))), is_synced=is_synced)
 
     def _hand_over(self, ring: KeyRing, mark: Mark) -> Mark:
         """Go on with the key of the next epoch, and destroy the one before, in the order of decision 6."""
