@@ -63,19 +63,12 @@ def test_a_secret_for_the_environment_is_kept_nowhere_and_is_the_key_of_the_log(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status"),
-    [
-        ((), 2),
-        ((ORIGIN, "--public", "--secret"), 2),
-        (("a b", "--secret"), 2),
-        (("a b",), 6),
-        (("a+b",), 6),
-        (("x" * 300,), 6),
-    ],
+    "arguments",
+    [(), (ORIGIN, "--public", "--secret"), ("a b", "--secret"), ("a b",), ("a b", "--public"), ("a+b",), ("x" * 300,)],
 )
-def test_what_cannot_be_a_log_gets_no_key(tmp_path: Path, arguments: tuple[str, ...], status: int) -> None:
+def test_what_cannot_be_a_log_gets_no_key_and_is_wrong_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     outcome = audit("keygen", "--keys", tmp_path, *arguments)
-    assert (outcome.status, outcome.stdout) == (status, "")
+    assert (outcome.status, outcome.stdout) == (2, "")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -35,6 +35,19 @@ def test_what_is_empty_or_absent_is_never_valid(tmp_path: Path, options: tuple[s
     assert audit("verify", "-").status == 5
 
 
+def test_an_empty_name_is_absent_and_not_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "audit.log", small_log())
+    monkeypatch.chdir(tmp_path)
+    assert audit("verify", "--quiet", ".").status == 0
+    assert audit("verify", "--quiet", "").status == 5
+
+
+def test_what_is_neither_a_key_nor_a_file_is_said_to_be_neither(tmp_path: Path) -> None:
+    outcome = audit("verify", "--key", "log.keys", write(tmp_path / "audit.log", small_log()))
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert "neither a file nor a public key" in outcome.stderr
+
+
 def test_what_is_there_and_empty_is_accepted_on_demand_and_what_is_absent_is_not(tmp_path: Path) -> None:
     write(tmp_path / "empty.log", [])
     (tmp_path / "directory").mkdir()

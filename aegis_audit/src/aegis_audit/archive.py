@@ -34,7 +34,7 @@ def find_segments(paths: Iterable[str]) -> list[Segment]:
 
 
 def _at(path: str) -> list[str]:
-    if path == STANDARD_INPUT:
+    if path in {STANDARD_INPUT, ""}:  # a variable that was not set names nothing: not the working directory
         return [path]
     if glob.has_magic(path) and not _exists(path):
         return [found for match in sorted(glob.glob(path)) for found in _expanded(match)] or [path]  # noqa: PTH207

@@ -42,6 +42,8 @@ def keygen(origin: str, *, directory: Path | None, is_public: bool, is_secret: b
     """
     if is_public and is_secret:
         raise click.UsageError("--public and --secret exclude each other.")
+    if not is_name(origin):
+        raise click.BadParameter("a name without spaces and '+', as ci.example/builds", param_hint="ORIGIN")
     if is_secret:
         return _print_secret(origin)
     directory = directory or default_directory()
@@ -55,8 +57,6 @@ def keygen(origin: str, *, directory: Path | None, is_public: bool, is_secret: b
 
 
 def _print_secret(origin: str) -> int:
-    if not is_name(origin):
-        raise click.BadParameter("a name without spaces and '+'", param_hint="ORIGIN")
     key = SigningKey.generate(origin)
     click.echo(key.encode())
     click.echo(f"For ${KEY_VARIABLE}. The public key: {key.verifier}", err=True)
