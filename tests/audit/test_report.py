@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from aegis_audit.finding import FindingCode
+from aegis_audit.checks.findings import Findings
+from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.level import Level
 from aegis_audit.report import MAX_FINDINGS
 from aegis_audit.verify import verify
@@ -90,3 +91,13 @@ def test_quiet_prints_nothing(tmp_path: Path) -> None:
     outcomes = [audit("verify", "--quiet", path) for path in (valid, invalid)]
     assert [(outcome.status, outcome.stdout, outcome.stderr) for outcome in outcomes] == [(0, "", ""), (1, "", "")]
     assert json.loads(audit("verify", "--format", "json", invalid).stdout)["exit_code"] == 1
+
+
+def test_a_flood_of_notes_leaves_room_for_a_finding_and_stands_behind_it() -> None:
+    found = Findings()
+    for number in range(2 * MAX_FINDINGS):
+        found.add(Finding(FindingCode.CLOCK_STEP, Place("a.log", number + 1)))
+    found.add(Finding(FindingCode.BROKEN_LINK, Place("z.log", 7)))
+    kept = found.kept()
+    assert kept[0].code is FindingCode.BROKEN_LINK
+    assert len(kept) == 1 + MAX_FINDINGS

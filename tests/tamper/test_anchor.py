@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def test_what_comes_behind_an_anchor_has_to_be_signed_by_a_key_that_counts_if_a_
 def test_a_log_that_ends_before_its_anchor_was_rolled_back_and_one_that_is_empty_is_incomplete(path: Path) -> None:
     lines = signed_log(2).lines
     anchor = note_in(lines[-1])
-    assert ids(judged(path, lines[:-2], anchor)) == (1, ["AEG009"])
+    for kept in (1, len(lines) - 2):
+        assert ids(judged(path, lines[:kept], anchor)) == (1, ["AEG009"])
     assert ids(judged(path, lines[:-1], anchor)) == (0, [])
     assert ids(judged(path, [], anchor)) == (4, ["AEG205", "AEG301"])
 
@@ -60,7 +62,8 @@ def test_another_history_and_another_log_contradict_the_anchor(path: Path) -> No
     for number in range(4):
         other.call(number)
         other.checkpoint()
-    assert ids(judged(path, other.lines, anchor)) == (1, ["AEG011"])
+    outcome = judged(path, other.lines, anchor)
+    assert (ids(outcome), outcome.json["assurance"]) == ((1, ["AEG011"]), "A0")
     assert ids(judged(path, small_log(5, origin="other.example/aegis"), anchor)) == (1, ["AEG010"])
 
 
@@ -71,6 +74,50 @@ def test_an_anchor_has_to_be_signed_by_whoever_was_in_office(path: Path) -> None
     log.call(5)
     forged_note = note_in(forged.lines[-1])
     assert ids(judged(path, log.lines, forged_note)) == (1, ["AEG013"])
+
+
+def test_the_signature_of_an_anchor_has_to_verify(path: Path) -> None:
+    lines = signed_log(2).lines
+    note = note_in(lines[-1])
+    name, _, coded = note.rstrip("\n").rpartition(" ")
+    spoilt = bytearray(base64.b64decode(coded))
+    spoilt[-1] ^= 1
+    anchor = f"{name} {base64.b64encode(spoilt).decode('ascii')}\n"
+    assert ids(judged(path, lines, anchor)) == (1, ["AEG012"])
+
+
+def test_evidence_that_does_not_say_to_which_log_it_belongs_may_belong_to_that_of_the_anchor(path: Path) -> None:
+    lines = signed_log(2).lines
+    anchor = note_in(lines[3])
+    assert ids(judged(path, lines[1:], anchor)) == (4, ["AEG205"])
+    assert ids(judged(path, lines[1:3], anchor)) == (4, ["AEG205"])
+    assert ids(judged(path, lines[1:2], anchor)) == (1, ["AEG009"])
+
+
+def test_an_anchor_is_held_against_what_is_new_and_what_was_verified_before_is_not_read_again(path: Path) -> None:
+    lines = signed_log(4).lines
+    options = ("--state", str(path.with_name("state")))
+    old, new, newest = note_in(lines[3]), note_in(lines[6]), note_in(lines[12])
+    assert ids(judged(path, lines[:7], old, *options)) == (0, [])
+    for anchor in (old, new):
+        assert ids(judged(path, lines[:9], anchor, *options)) == (0, [])
+    assert ids(judged(path, lines[:10], newest, *options)) == (1, ["AEG009"])
+    assert ids(judged(path, lines, newest, *options)) == (0, [])
+
+
+def test_an_anchor_is_found_in_whatever_order_the_segments_stand_and_at_the_start_of_one(path: Path) -> None:
+    log = signed_log(1)
+    border = SignedBuilder()
+    border.tree = log.tree
+    anchors = [note_in(border.checkpoint())]
+    first = log.rotate()
+    log.call(3)
+    anchors.append(note_in(log.checkpoint()))
+    for anchor in anchors:
+        assert ids(judged(path, log.lines, anchor)) == (0, [])
+        for lines in ([*first, *log.lines], [*log.lines, *first]):
+            outcome = judged(path, lines, anchor)
+            assert (ids(outcome), outcome.json["assurance"]) == ((0, []), "A3")
 
 
 def test_an_anchor_from_before_the_first_segment_that_is_kept_cannot_be_compared(path: Path) -> None:

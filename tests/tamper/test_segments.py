@@ -57,6 +57,26 @@ def test_a_missing_segment_is_incomplete_and_its_range_is_named(tmp_path: Path) 
     assert (finding["id"], finding["expected"], finding["seq"]) == ("AEG201", "entries 5 to 11", 5)
 
 
+def test_what_is_missing_from_one_of_two_logs_is_missed(tmp_path: Path) -> None:
+    lines = small_log(2)
+    write(tmp_path / "1.log", [*lines[:2], *lines[3:]])
+    write(tmp_path / "2.log", small_log(1, origin="other.example/aegis"))
+    report = verify([str(tmp_path)])
+    assert report.codes == {FindingCode.MISSING_RANGE, FindingCode.SEVERAL_LOGS, FindingCode.UNANSWERED_INTENT}
+    assert [log.entries for log in report.logs] == [4, 3]
+
+
+def test_a_piece_that_does_not_name_its_log_belongs_to_the_one_that_it_is_linked_to(tmp_path: Path) -> None:
+    first, second = rotated_log(1, 1)
+    write(tmp_path / "other.log", small_log(1, origin="other.example/aegis"))
+    for pieces in ((first[:2], first[2:]), (first[1:], second), (first[1:], second[:1], second[1:])):
+        for number, piece in enumerate(pieces):
+            write(tmp_path / f"{number}.log", piece)
+        report = verify([str(tmp_path)])
+        assert not [code for code in report.codes if not code.is_note]
+        assert [log.entries for log in report.logs] == [sum(map(len, pieces)), 3]
+
+
 def test_a_missing_start_is_a_finding_only_where_it_is_demanded(tmp_path: Path) -> None:
     paths = written(tmp_path, 1, 2)
     assert verify(paths).codes == {FindingCode.PARTIAL_LOG}

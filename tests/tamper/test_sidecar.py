@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from aegis_audit.chain import Head
+from aegis_audit.checks.known import Known
+from aegis_audit.entry import Entry
 from aegis_audit.mark import SLOTS_SIZE, Mark
 from aegis_audit.sidecar import find_sidecars
 from aegis_audit.verify import Knowledge, verify
@@ -136,6 +138,12 @@ def test_a_log_that_was_renamed_is_incomplete_alone_and_valid_with_its_segments(
     assert judged(log.parent) == judged(log, rotated) == (VALID, [])
 
 
+def test_a_log_that_is_gone_beside_another_is_incomplete_and_not_replaced(log: Path) -> None:
+    log.unlink()
+    write(log.with_name("audit.log.1"), small_log(1, origin="other.example/aegis"))
+    assert judged(log.parent) == (INCOMPLETE, ["AEG205"])
+
+
 def test_a_log_that_was_copied_and_cut_is_incomplete_alone_and_valid_with_the_copy(log: Path) -> None:
     copy = Path(shutil.copy(log, log.with_name("audit.log.1")))
     os.truncate(log, 0)
@@ -165,6 +173,15 @@ def test_a_log_that_is_shorter_after_the_machine_was_started_again_is_incomplete
     sidecars = tuple(find_sidecars([str(log)]))
     for booted, status in ((0, TAMPERED), (sidecars[0].modified + 1, INCOMPLETE), (None, INCOMPLETE)):
         report = verify([str(log)], knowledge=Knowledge(sidecars=sidecars, booted=booted))
+        assert report.verdict.exit_code == status
+
+
+def test_an_entry_that_was_seen_before_the_machine_was_started_again_may_be_lost_and_is_missed(log: Path) -> None:
+    last = Entry.parse(lines_of(log)[-1])
+    os.truncate(log, len(b"".join(lines_of(log)[:3])))
+    known = (Known(Head(last.seq, last.entry_hash), None, "an earlier look", 5),)
+    for booted, status in ((4, TAMPERED), (5, TAMPERED), (6, INCOMPLETE), (None, TAMPERED)):
+        report = verify([str(log)], knowledge=Knowledge(known, booted=booted))
         assert report.verdict.exit_code == status
 
 

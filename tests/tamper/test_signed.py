@@ -138,7 +138,19 @@ def test_a_tree_that_is_not_that_of_the_entries_before_is_tampering(tmp_path: Pa
     log.checkpoint()
     paths = write(tmp_path / "1.log", first), write(tmp_path / "2.log", log.lines)
     assert found(judged(*paths)) == found(judged(*reversed(paths))) == ["AEG007"]
+    assert found(judged(write(tmp_path / "together", [*log.lines, *first]))) == ["AEG007"]
     assert found(judged(paths[1])) == ["AEG011"]
+
+
+@pytest.mark.parametrize("keys", [(LOG_KEY,), (LOG_KEY, epoch_key(1)), (LOG_KEY, epoch_key(0, 7))])
+def test_what_is_signed_wrongly_is_found_before_the_segment_that_it_follows(
+    tmp_path: Path, keys: tuple[SigningKey, ...]
+) -> None:
+    log = signed_log(1)
+    first = log.rotate()
+    log.call(3)
+    log.checkpoint(*keys)
+    assert found(judged(write(tmp_path / "together", [*log.lines, *first]))) == ["AEG013"]
 
 
 def test_a_segment_without_a_tree_that_follows_another_is_covered(tmp_path: Path) -> None:
@@ -168,6 +180,17 @@ def test_entries_behind_a_gap_are_covered_by_their_own_checkpoints_alone(tmp_pat
     report = judged(write(tmp_path / "1.log", parts[0]), write(tmp_path / "3.log", parts[2]), keys=(LOG,))
     assert found(report) == ["AEG201"]
     assert (report.level, report.logs[0].uncovered[Level.A1]) == (Level.A1, 2)
+
+
+def test_two_signed_logs_grow_each_its_own_tree(tmp_path: Path) -> None:
+    first, second = signed_log(1), SignedBuilder(origin="other.example/aegis")
+    second.open_log()
+    for number in range(3):
+        second.call(number)
+        second.checkpoint()
+    paths = write(tmp_path / "1.log", first.lines), write(tmp_path / "2.log", second.lines)
+    for report in (judged(*paths), judged(*reversed(paths))):
+        assert found(report) == []
 
 
 def test_a_verification_goes_on_with_the_tree_and_the_epochs_of_the_last_one(tmp_path: Path) -> None:
@@ -276,6 +299,33 @@ def test_what_is_signed_wrongly_is_tampering_whatever_counts(tmp_path: Path, nam
     for keys in ((), (LOG, EPOCH)):
         report = judged(path, keys=keys)
         assert (found(report), report.verdict.exit_code) == ([code], 1)
+
+
+def test_keys_of_another_name_are_no_keys_of_the_log_that_declares_them(tmp_path: Path) -> None:
+    log = SignedBuilder()
+    log.log_key = SigningKey("other.example/aegis", b"O" * 32)
+    log.open_log()
+    log.call(1)
+    report = judged(write(tmp_path / "audit.log", log.lines))
+    assert (found(report), report.verdict.exit_code) == (["AEG013"], 1)
+
+
+def test_checkpoints_that_contradict_one_history_are_one_finding(tmp_path: Path) -> None:
+    log = signed_log(1)
+    for number in range(3):
+        log.call(number)
+        log.checkpoint(root=bytes(32))
+    assert found(judged(write(tmp_path / "audit.log", log.lines))) == ["AEG011"]
+
+
+def test_a_segment_that_does_not_name_its_log_is_held_to_its_checkpoints(tmp_path: Path) -> None:
+    log = signed_log(1)
+    log.lines = []
+    log.open_segment(origin=None)
+    log.checkpoint()
+    assert found(judged(write(tmp_path / "audit.log", log.lines))) == []
+    log.checkpoint(root=bytes(32))
+    assert found(judged(write(tmp_path / "audit.log", log.lines))) == ["AEG011"]
 
 
 def test_other_signers_beside_ours_are_left_alone(tmp_path: Path) -> None:
