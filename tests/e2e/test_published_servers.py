@@ -57,7 +57,9 @@ def _compare(name: str, directory: Path, requests: Sequence[Call]) -> list[bytes
     command = PUBLISHED[name].command(directory)
     alone = _session(command, stage, requests)
     through = _session(stage.command(*command, name=name), stage, requests)
-    assert through == alone
+    # What the gateway promises of its own: lists that change with policy and restarts, in the era of the handshake.
+    promised = [line.replace(b'"listChanged":false', b'"listChanged":true') for line in alone[:1]]
+    assert through == ([*promised, *alone[1:]] if requests[0][0] == "initialize" else alone)
     assert stage.verify().returncode == 0
     calls = [entry for entry in stage.requests() if entry["event"].get("phase") == "outcome"]
     assert len(calls) >= len(PUBLISHED[name].calls(directory))
