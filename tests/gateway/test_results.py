@@ -72,7 +72,7 @@ def test_a_rule_may_have_credentials_replaced_and_the_log_counts_them(tmp_path: 
             {"type": "text", "text": f"{TOKEN} and Bearer abcdefgh"},
             {"type": "image", "mimeType": "image/png", "data": TOKEN},
         ],
-        "structuredContent": {"password": "hunter22", "count": 3, "empty": ""},
+        "structuredContent": {"password": "hunter22", "count": 3, "empty": "", TOKEN: "who"},
         "_meta": {"token": "kept"},
         "unheard-of": 1,
     }
@@ -83,12 +83,12 @@ def test_a_rule_may_have_credentials_replaced_and_the_log_counts_them(tmp_path: 
             {"type": "text", "text": "[redacted] and Bearer [redacted]"},
             {"type": "image", "mimeType": "image/png", "data": TOKEN},
         ],
-        "structuredContent": {"password": "[redacted]", "count": 3, "empty": ""},
+        "structuredContent": {"password": "[redacted]", "count": 3, "empty": "", "[redacted]": "who"},
         "_meta": {"token": "kept"},
         "unheard-of": 1,
     }
     outcome = scripted.stage.requests()[1]["event"]
-    assert (outcome["status"], outcome["redacted"]) == ("ok", 3)
+    assert (outcome["status"], outcome["redacted"]) == ("ok", 4)
 
 
 def test_a_credential_in_an_error_counts_too(tmp_path: Path) -> None:

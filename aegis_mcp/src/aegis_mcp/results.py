@@ -68,7 +68,10 @@ class _Sweep:
     def _members(self, members: dict[str, Any], *, is_secret: bool) -> dict[str, Any]:
         kept = _VERBATIM | {"data"} if members.get("type") in _BINARY else _VERBATIM
         return {
-            name: value if name in kept else self.swept(value, is_secret=is_secret or credential.is_secret_name(name))
+            # A name may itself be a credential: a map of tokens to what they may do.
+            name if name in kept else credential.replace(name, self._stand_in): value
+            if name in kept
+            else self.swept(value, is_secret=is_secret or credential.is_secret_name(name))
             for name, value in members.items()
         }
 
