@@ -174,6 +174,14 @@ def test_a_cancelled_request_takes_its_question_back_and_never_reaches_the_serve
     assert [entry["event"].get("consent") for entry in scripted.stage.requests()] == ["withdrawn", None, None]
 
 
+def test_a_request_that_comes_again_without_an_envelope_gets_none(tmp_path: Path) -> None:
+    scripted = _scripted(tmp_path)
+    with scripted.wrap() as host:
+        asked = modern(host, "tools/call", {"name": "push"})
+        host.request("tools/call", {"name": "push", **_answered(asked, "accept")})
+    assert [call["params"] for call in scripted.received("tools/call")] == [{"name": "push"}]
+
+
 def test_only_who_is_asked_closes_a_question(tmp_path: Path) -> None:
     forged: list[dict[str, Any]] = [
         {"method": "notifications/cancelled", "params": {"requestId": "aegis-1"}},

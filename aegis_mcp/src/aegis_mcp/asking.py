@@ -204,6 +204,7 @@ def _essence(frame: Frame) -> tuple[str, str]:
 
 def _as_asked(original: Frame, again: Frame) -> Frame:
     """Return the request as it was asked about, with the id and the envelope with which it came again."""
-    params = {**original.params, "_meta": again.params.get("_meta")}
+    envelope = {"_meta": again.params["_meta"]} if "_meta" in again.params else {}
+    params = {name: value for name, value in original.params.items() if name != "_meta"} | envelope
     message = {**original.message, "id": again.id, "params": params}
     return Frame(original.kind, frames.dump(message), message, again.id, original.method)
