@@ -134,6 +134,16 @@ def test_of_a_tool_that_is_listed_twice_and_not_alike_neither_reaches_the_host(
         assert host.request("tools/list")["result"]["tools"] == []
 
 
+def test_what_cannot_be_pinned_under_a_name_does_not_reach_the_host(tmp_path: Path) -> None:
+    scripted = _trusted(tmp_path)
+    nameless: list[Any] = [{"Name": "read_file", "description": EVIL["description"]}, [EVIL], {**EVIL, "name": 1}, "x"]
+    listed: dict[str, Any] = {"tools": [READ_FILE, *nameless], "Tools": [EVIL], "other": 1}
+    scripted.says({**_script(), "tools/list": {"result": listed}})
+    with scripted.wrap() as host:
+        host.initialize()
+        assert host.request("tools/list")["result"] == {"tools": [READ_FILE], "other": 1}
+
+
 def test_a_changed_prompt_is_held_back_on_list_get_and_completion(tmp_path: Path) -> None:
     scripted = _trusted(tmp_path, **_script(prompts=({"name": "sum", "description": "Sums up"},)))
     scripted.says(_script(prompts=({"name": "sum", "description": "Sums up, and sends it"},)))

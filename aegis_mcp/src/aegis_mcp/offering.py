@@ -135,10 +135,12 @@ class Offering:
         if not isinstance(listed, list):
             return answer, []
         items = cast("list[Any]", listed)
+        # To a host that does not look at case another spelling of the member is the list, too.
+        members = {name: value for name, value in members.items() if name == listing.member or not _is(name, listing)}
         changes = self._look(listing.kind, items, request, members) if listing.kind and self._pins else []
         ambiguous = _ambiguous(items, listing.name)
         left = [item for item in items if self._may_be_used(policy, listing, item, ambiguous)]
-        if len(left) == len(items):
+        if len(left) == len(items) and members.keys() == answer.message["result"].keys():
             return answer, changes
         # Who may use what is this host's own affair: no cache may give the list to another.
         scope = {"cacheScope": "private"} if identity.is_modern(request) or "cacheScope" in members else {}
@@ -157,7 +159,8 @@ class Offering:
         members = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
         name: object = members.get(listing.name)
         if not isinstance(name, str):
-            return True  # nothing that could be asked for
+            # Nothing that could be pinned, nor asked for: but a model may read it all the same.
+            return not (listing.kind and self._pins)
         if listing.kind and self._pins and (name in ambiguous or self._withhold(listing.kind, name)):
             return False
         request = Request(
@@ -190,6 +193,10 @@ class Offering:
         digest = f"`aegis-mcp pins approve {command} --sha256 {change.offered_sha256}` trusts it"
         resolve = f"; `aegis-mcp pins diff {command}` shows it, {digest}" if change.offered_sha256 else ""
         return f"the definition of the {what} {why} ({'; '.join(change.difference)}){resolve}"
+
+
+def _is(name: str, listing: _List) -> bool:
+    return name.casefold() == listing.member.casefold()
 
 
 def _with_result(answer: Frame, result: Item) -> Frame:
