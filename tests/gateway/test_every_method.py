@@ -81,6 +81,29 @@ def test_a_method_that_no_revision_names_is_relayed_untouched_where_a_rule_allow
     assert "would allow it" in refused["error"]["message"]
 
 
+def test_a_notification_that_a_rule_denies_is_dropped_and_recorded(tmp_path: Path) -> None:
+    policy = 'version: 1\nrules: [{id: quiet, match: {method: "notifications/x*"}, effect: deny}]\n'
+    said = [{"method": f"notifications/{name}"} for name in ("x1", "y")]
+    scripted = Scripted(tmp_path, policy, ping=[*said, {"result": {}}])
+    with scripted.wrap() as host:
+        host.initialize()
+        for name in ("x2", "z"):
+            host.send({"jsonrpc": "2.0", "method": f"notifications/{name}", "params": {}})
+        host.request("ping")
+        assert [json.loads(line).get("method") for line in host.lines[1:]] == ["notifications/y", None]
+    assert [frame["method"] for frame in scripted.stage.frames_received()] == [
+        "initialize",
+        "notifications/initialized",
+        "notifications/z",
+        "ping",
+    ]
+    denials = [
+        (entry["event_type"], entry["event"]["method"], entry["event"]["rule"]) for entry in scripted.stage.requests()
+    ]
+    assert denials == [("access_denied", f"notifications/x{number}", "quiet") for number in (2, 1)]
+    assert scripted.stage.verify().returncode == 0
+
+
 def test_what_is_monitored_passes_and_the_log_says_that_it_would_have_been_denied(tmp_path: Path) -> None:
     scripted = Scripted(
         tmp_path, POLICY, **{"tools/call": done(), "tools/list": {"result": {"tools": [{"name": "drop"}]}}}

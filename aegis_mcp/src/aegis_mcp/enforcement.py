@@ -276,6 +276,8 @@ class Enforcement:
         return Passage(self._from_host, drafts, answer=answer, flight=flight, is_bound=is_bound, is_weighty=is_bound)
 
     def _judge_notification(self, frame: Frame, lane: Lane) -> Passage:
+        if denied := self._denied_notification(frame, lane):
+            return denied
         if frame.method == "notifications/cancelled":
             return self._judge_cancellation(frame, lane)
         if lane is self._from_host:
@@ -289,6 +291,16 @@ class Enforcement:
         drafts, is_bound = (*found.drafts, *found.intents), bool(found.intents)
         forward = None if found.refusal else frame.raw
         return Passage(lane, drafts, forward, is_bound=is_bound, is_weighty=bool(drafts))
+
+    def _denied_notification(self, frame: Frame, lane: Lane) -> Passage | None:
+        """Drop a notification that a rule denies by its method; nobody can be asked about one."""
+        is_from_upstream = lane is self._from_upstream
+        request = Request(self._server, frame.method, arguments=frame.params, is_from_upstream=is_from_upstream)
+        decision = decide(self._policy, request)
+        if decision.effect.is_lenient:
+            return None
+        asked = Asked(request, "", identity.trace_of(frame), self._client)
+        return Passage(lane, (self._keeper.denial(asked, replace(decision, effect=Effect.DENY)),), is_weighty=True)
 
     def _judge_cancellation(self, frame: Frame, lane: Lane) -> Passage:
         """Pass a cancellation on to where its request went: to the other peer, or to a person."""

@@ -40,10 +40,13 @@ _CONTINUATIONS: Final = frozenset({"tasks/update", "tasks/cancel"})
 def classify(method: str, *, is_from_upstream: bool = False, has_tool: bool = False) -> MethodClass:
     """Return the class of a request's method, which depends on who asks.
 
-    Of what an upstream asks only `ping` is housekeeping, and what only an upstream may ask is unknown from a host.
+    Notifications are housekeeping. Of what an upstream asks only `ping` is; what only an upstream may ask is unknown
+    from a host.
     What goes on with a task is a `CONTINUATION` of the call of a tool, where that call is known (`has_tool`).
     Whatever no revision names is `UNKNOWN`, and policy treats it as a write.
     """
+    if method.startswith("notifications/"):
+        return MethodClass.HOUSEKEEPING
     if is_from_upstream:
         return MethodClass.HOUSEKEEPING if method == "ping" else MethodClass.CLIENT_REQUEST
     if method == "tools/call":
