@@ -23,11 +23,11 @@ class Witness:
     @property
     def key(self) -> VerifierKey:
         """Return the public half."""
-        return VerifierKey(self.name, signature.public_key(self.seed), KeyKind.COSIGNATURE)
+        return VerifierKey(self.name, signature.public_key(signature.private_key(self.seed)), KeyKind.COSIGNATURE)
 
     def cosign(self, text: str, when: int = WHEN) -> Signature:
         """Return the line of this witness below a note."""
-        made = signature.sign(self.seed, f"cosignature/v1\ntime {when}\n{text}".encode())
+        made = signature.sign(signature.private_key(self.seed), f"cosignature/v1\ntime {when}\n{text}".encode())
         return Signature(self.name, self.key.key_id, struct.pack(">Q", when) + made)
 
 
