@@ -84,3 +84,10 @@ def test_a_workspace_that_cannot_be_made_is_refused_with_what_to_do(tmp_path: Pa
     shown = run(tmp_path, "workspace", "--workspace", str(tmp_path / "file"))
     assert (shown.status, shown.stdout) == (2, "")
     assert "cannot be made: File exists; give a folder of your own with --workspace or AEGIS_WORKSPACE" in shown.stderr
+
+
+@pytest.mark.parametrize("name", ["", "a b", "Files", "n" * 33, "über"])
+def test_a_server_is_called_on_the_command_line_what_a_policy_can_call_it(tmp_path: Path, name: str) -> None:
+    done = run(tmp_path, "wrap", "--name", name, "--", "true")
+    assert (done.status, done.stdout) == (2, "")
+    assert "take at most 32 of a-z, 0-9, _ and -" in done.stderr

@@ -39,6 +39,10 @@ def wrap(policy: Path | None, audit_log: Path | None, passed: tuple[str, ...], *
 
 
 def _check(passed: tuple[str, ...], *, url: str | None, command: tuple[str, ...], oauth: bool, name: str) -> None:
+    from aegis_mcp.policy.model import is_name  # noqa: PLC0415
+
+    if not is_name(name):
+        raise click.UsageError(f"--name {name!r:.50}: take at most 32 of a-z, 0-9, _ and -, as a policy does")
     if bool(url) == bool(command):
         raise click.UsageError(f"give the upstream {name!r} a command after --, or a --url")
     if command and oauth:

@@ -18,6 +18,7 @@ from aegis_mcp.settings import AuditSettings
 
 JsonScalar: TypeAlias = str | int | float | bool | None
 
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _SPECIAL: Final = re.compile(r"[*?\[]")
 
 
@@ -46,6 +47,11 @@ class Glob:
 
 
 Globs: TypeAlias = tuple[Glob, ...]
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a server may have this name: it stands in the policy, in the log and in commands."""
+    return _NAME.fullmatch(name) is not None
 
 
 def literal(name: str) -> str:

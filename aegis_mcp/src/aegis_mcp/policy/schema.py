@@ -25,6 +25,7 @@ from aegis_mcp.policy.model import (
     Results,
     Rule,
     Upstream,
+    is_name,
 )
 from aegis_mcp.settings import (
     Anchor,
@@ -49,7 +50,6 @@ _SECTIONS: Final = (
     *("version", "defaults", "trust_annotations", "upstreams", "rules"),
     *("audit", "limits", "results", "pins", "ask"),
 )
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED: Final = ("defaults.", "limits.", "housekeeping", "pins", "protocol", "unlisted-tool")
@@ -147,7 +147,7 @@ class _Schema(Conditions, Endpoints):
     def _upstreams(self, where: Located | None, *, is_trusting: bool) -> MappingProxyType[str, Upstream]:
         upstreams: dict[str, Upstream] = {}
         for name, name_at, value in self.named(where):
-            if not _NAME.fullmatch(name):
+            if not is_name(name):
                 self.note(name_at, f"{name!r} is no name of an upstream: a-z, 0-9, - and _, at most 32")
             upstreams[name] = self._upstream(name, value, is_trusting=is_trusting)
         return MappingProxyType(upstreams)
