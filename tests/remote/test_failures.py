@@ -87,7 +87,8 @@ def _explained(stage: Stage) -> str:
     """Return why `initialize` has failed, and see that the log says the same."""
     with host_of(stage) as host:
         why = text_of(host.initialize())
-    (failed,) = [entry["event"] for entry in stage.entries() if entry["event"].get("kind") == "request_failed"]
+    # What the host sends next, and waits for no answer to, has failed as well.
+    failed = next(entry["event"] for entry in stage.entries() if entry["event"].get("kind") == "request_failed")
     assert why == f"No answer: the upstream 'remote' {failed['reason']}"
     return why
 
