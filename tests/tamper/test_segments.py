@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aegis_audit.chain import Head
 from aegis_audit.demand import Demands
 from aegis_audit.finding import FindingCode
 from aegis_audit.verify import verify
+from support.attacker import relink
 from support.auditor import audit
 from support.logs import COMPRESSIONS, LogBuilder, reseal, rotated_log, small_log, write
 
@@ -55,6 +57,28 @@ def test_a_missing_segment_is_incomplete_and_its_range_is_named(tmp_path: Path) 
     (finding,) = outcome.json["findings"]
     assert outcome.status == 4
     assert (finding["id"], finding["expected"], finding["seq"]) == ("AEG201", "entries 5 to 11", 5)
+
+
+def test_what_does_not_link_to_the_segment_before_it_is_tampering(tmp_path: Path) -> None:
+    log = small_log(2)
+    stranger = reseal(log[3].replace(log[2][15:79], b"e" * 64))
+    paths = write(tmp_path / "1.log", log[:3]), write(tmp_path / "2.log", relink([stranger, log[4]], 1))
+    for report in (verify(map(str, paths)), verify(map(str, reversed(paths)))):
+        assert report.codes == {FindingCode.BROKEN_LINK}
+
+
+def test_what_is_missing_beside_entries_that_are_recorded_as_lost_is_missed(tmp_path: Path) -> None:
+    log = LogBuilder()
+    log.open_log()
+    paths = [write(tmp_path / "1.log", log.lines)]
+    for last, lost in ((6, [3, 4]), (12, [11, 11])):
+        log.head, log.lines = Head(last, log.head.entry_hash), []
+        log.security("entries_lost", missing=lost)
+        log.call(last)
+        paths.append(write(tmp_path / f"{last}.log", log.lines))
+    report = verify(map(str, paths))
+    missing = [one.expected for one in report.findings if one.code is FindingCode.MISSING_RANGE]
+    assert sorted(missing) == ["entries 1 to 2", "entries 10 to 10", "entries 12 to 12", "entries 5 to 6"]
 
 
 def test_what_is_missing_from_one_of_two_logs_is_missed(tmp_path: Path) -> None:

@@ -240,13 +240,13 @@ def _with_loose_bits(note: str) -> str:
     return note.replace(root, loose)
 
 
-def _with_another_signature(note: str) -> str:
-    """Return a note with a changed bit in its first signature."""
+def _with_another_signature(note: str, nth: int = 0) -> str:
+    """Return a note with a changed bit in its first signature, or another one."""
     lines = note.split("\n")
-    name, _, coded = lines[4].rpartition(" ")
+    name, _, coded = lines[4 + nth].rpartition(" ")
     raw = bytearray(base64.b64decode(coded))
     raw[-1] ^= 1
-    lines[4] = f"{name} {base64.b64encode(raw).decode('ascii')}"
+    lines[4 + nth] = f"{name} {base64.b64encode(raw).decode('ascii')}"
     return "\n".join(lines)
 
 
@@ -299,6 +299,36 @@ def test_what_is_signed_wrongly_is_tampering_whatever_counts(tmp_path: Path, nam
     for keys in ((), (LOG, EPOCH)):
         report = judged(path, keys=keys)
         assert (found(report), report.verdict.exit_code) == ([code], 1)
+
+
+@pytest.mark.parametrize("nth", range(3))
+def test_a_handover_has_to_be_signed_by_all_three_keys_however_much_comes_after(tmp_path: Path, nth: int) -> None:
+    log, spare = signed_log(1), signed_log(1)
+    spare.hand_over()
+    log.announce(1, epoch_key(1))
+    log.note(_with_another_signature(note_in(spare.lines[-1]), nth))
+    log.epoch_keys.append(epoch_key(1))
+    log.call(2)
+    log.checkpoint()
+    for keys in ((), (LOG, EPOCH)):
+        assert found(judged(write(tmp_path / "audit.log", log.lines), keys=keys)) == ["AEG012"]
+
+
+def test_the_key_of_an_epoch_counts_for_a_part_of_a_log_beside_the_key_of_the_log_and_where_it_has_signed(
+    tmp_path: Path,
+) -> None:
+    log = signed_log(1, 1)
+    log.rotate()
+    log.checkpoint()
+    path = write(tmp_path / "audit.log", log.lines)
+    levels = {
+        (LOG, epoch_key(1).verifier): Level.A2,
+        (LOG, epoch_key(2).verifier): Level.A1,
+        (epoch_key(1).verifier,): Level.A0,
+    }
+    for keys, level in levels.items():
+        report = judged(path, keys=keys)
+        assert (found(report), report.level) == ([], level)
 
 
 def test_keys_of_another_name_are_no_keys_of_the_log_that_declares_them(tmp_path: Path) -> None:
