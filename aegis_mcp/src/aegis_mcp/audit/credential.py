@@ -70,8 +70,10 @@ def _issued() -> re.Pattern[str]:
 
 @cache
 def _assigned() -> re.Pattern[str]:
-    after = r"[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
-    return re.compile(rf"(?i)((?:{_NAMES}){after})(?!(?:bearer|basic|token|digest)\s)([^\s\"'&;,]{{3,}})")
+    quote = r"(?:\\{0,7}[\"'])"  # JSON inside JSON escapes its quotes, once more for each level
+    after = rf"{quote}?\s{{0,4}}[:=]\s{{0,4}}{quote}?"
+    value = rf"((?:(?!{quote})[^\s&;,]){{3,}})"
+    return re.compile(rf"(?i)((?:{_NAMES}){after})(?!(?:bearer|basic|token|digest)\s){value}")
 
 
 def replace(text: str, stand_in: Callable[[str], str]) -> str:
