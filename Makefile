@@ -17,7 +17,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
   --no-emit-package aegis-mcp-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint $(CHECKS) format bench lock clean
+.PHONY: help setup demo test lint $(CHECKS) format bench mutate lock clean
 
 help: ## Say what can be made.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ format: $(SETUP) ## Bring the code into its format.
 bench: $(SETUP) ## Measure the gateway and the verifier.
 	@$(BIN)/python scripts/bench_gateway.py
 	@$(BIN)/python scripts/bench_verify.py
+
+mutate: $(SETUP) ## Change the verifier in thousands of ways, and see that a test fails.
+	@$(BIN)/python scripts/mutate.py --jobs 2
 
 lock: ## Resolve all locks anew; needs uv.
 	$(COMPILE) -o requirements.lock aegis_audit/pyproject.toml aegis_mcp/pyproject.toml

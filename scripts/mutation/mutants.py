@@ -1,0 +1,248 @@
+"""Mutants: one module of the verifier with one thing in it changed.
+
+What is changed are comparisons, conditions, numbers and statements: all that decides whether a finding is made, is
+counted and reaches the exit status. Texts are left alone, because no verdict hangs on them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import CodeType
+from typing import Final, NamedTuple, cast
+
+_OTHER_COMPARISONS: Final[dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]]] = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}
+_OTHER_OPERATORS: Final[dict[type[ast.operator], type[ast.operator]]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+}
+_OTHER_FUNCTIONS: Final = {"any": "all", "all": "any", "min": "max", "max": "min"}
+
+
+class Key(NamedTuple):
+    """What a mutant is called: the module, the function or "" outside of one, and the code before and after."""
+
+    module: str
+    function: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.module}: {self.function or '(outside of functions)'}: {self.before}  →  {self.after}"
+
+
+class _Function(NamedTuple):
+    """A function or a method, and the line where it begins, decorators included."""
+
+    name: str
+    line: int
+
+
+_OUTSIDE: Final = _Function("", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A module that is changed in one place: its change with this `number`, in the line `line`."""
+
+    key: Key
+    path: Path
+    number: int
+    line: int
+
+    def code(self) -> CodeType:
+        """Return the code of the whole module."""
+        tree = ast.parse(self.path.read_bytes())
+        spot, _, after = next(islice(_changes(tree), self.number, None))
+        spot.put(after)
+        return compile(ast.fix_missing_locations(tree), str(self.path), "exec", dont_inherit=True)
+
+
+def mutants(package: Path, module: str) -> Iterator[Mutant]:
+    """Yield all mutants of a module, which is named by its dotted name in the package."""
+    path = package.joinpath(*module.split(".")).with_suffix(".py")
+    for number, (spot, before, after) in enumerate(_changes(ast.parse(path.read_bytes()))):
+        key = Key(module, spot.function.name, _text(before), _text(after))
+        yield Mutant(key, path, number, getattr(before, "lineno", spot.function.line))
+
+
+def _changes(tree: ast.AST) -> Iterator[tuple[_Spot, ast.AST, ast.AST]]:
+    """Yield each change of a tree: where, what stands there, and what is put there instead."""
+    for spot in _spots(tree, (), _OUTSIDE):
+        for after in _changed(spot.node, is_outside=spot.function is _OUTSIDE):
+            yield spot, spot.node, ast.copy_location(after, spot.node)
+
+
+class _Spot(NamedTuple):
+    """A node, and where it hangs."""
+
+    node: ast.AST
+    parent: ast.AST
+    field: str
+    at: int | None
+    function: _Function
+
+    def put(self, node: ast.AST) -> None:
+        if self.at is None:
+            setattr(self.parent, self.field, node)
+        else:
+            getattr(self.parent, self.field)[self.at] = node
+
+
+def _spots(node: ast.AST, names: tuple[str, ...], function: _Function) -> Iterator[_Spot]:
+    """Yield every node below one; annotations, decorators and what only makes a text are left out."""
+    for field, value in ast.iter_fields(node):
+        if field in {"annotation", "returns", "decorator_list", "type_comment"}:
+            continue
+        children: list[tuple[int | None, object]] = [(None, value)]
+        if isinstance(value, list):
+            children = list(enumerate(cast("list[object]", value)))
+        for at, child in children:
+            if not isinstance(child, ast.AST) or _is_text(child):
+                continue
+            inner = function
+            # The defaults of a function are made once, outside of it.
+            if function is _OUTSIDE and isinstance(node, ast.FunctionDef) and field == "body":
+                first = node.decorator_list[0].lineno if node.decorator_list else node.lineno
+                inner = _Function(".".join((*names, node.name)), first)
+            below = (*names, node.name) if isinstance(node, ast.ClassDef) else names
+            yield _Spot(child, node, field, at, inner)
+            yield from _spots(child, below, inner)
+
+
+def _is_text(node: ast.AST) -> bool:
+    match node:
+        case ast.JoinedStr() | ast.Constant(value=str() | bytes()) | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Subscript(value=value, slice=ast.Slice()):
+            # A text for a person that is cut to a length.
+            return _is_text(value) or (isinstance(value, ast.Call) and ast.unparse(value.func) in {"repr", "str"})
+        case ast.IfExp(body=body, orelse=orelse):
+            return _is_text(body) and _is_text(orelse)
+        case ast.Assign(value=value):
+            return _is_text(value)
+        case _:
+            return False
+
+
+def _changed(node: ast.AST, *, is_outside: bool) -> Iterator[ast.AST]:
+    """Yield what a node is changed into; outside of functions no statement is left out, or nothing could be loaded."""
+    match node:
+        case ast.stmt():
+            yield from _other_statements(node, is_outside=is_outside)
+        case ast.expr():
+            yield from _other_values(node)
+            yield from _other_conditions(node)
+        case ast.comprehension(ifs=[_, *_]):
+            yield ast.comprehension(node.target, node.iter, [], node.is_async)
+        case ast.match_case(guard=ast.expr()):
+            yield ast.match_case(node.pattern, None, node.body)
+        case _:
+            pass
+
+
+def _other_statements(node: ast.stmt, *, is_outside: bool) -> Iterator[ast.AST]:
+    match node:
+        case ast.If() if _wants_negation(node.test):
+            yield ast.If(_not(node.test), node.body, node.orelse)
+        case ast.While() if _wants_negation(node.test):
+            yield ast.While(_not(node.test), node.body, node.orelse)
+        case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
+            yield ast.Return(ast.Constant(None))
+        case _ if not is_outside and _can_be_left_out(node):
+            # Not removed: a function whose only `yield` is gone would no longer be a generator.
+            yield ast.If(ast.Constant(False), [node], [])
+        case _:
+            pass
+
+
+def _other_conditions(node: ast.expr) -> Iterator[ast.AST]:
+    match node:
+        case ast.Compare():
+            for at, op in enumerate(node.ops):
+                for other in _OTHER_COMPARISONS[type(op)]:
+                    yield ast.Compare(node.left, [*node.ops[:at], other(), *node.ops[at + 1 :]], node.comparators)
+        case ast.BoolOp():
+            for at in range(len(node.values)):
+                rest = node.values[:at] + node.values[at + 1 :]
+                yield rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
+        case ast.UnaryOp(op=ast.Not()):
+            yield node.operand
+        case ast.IfExp() if _wants_negation(node.test):
+            yield ast.IfExp(_not(node.test), node.body, node.orelse)
+        case _:
+            pass
+
+
+def _other_values(node: ast.expr) -> Iterator[ast.AST]:
+    match node:
+        case ast.Constant(value=bool()):
+            yield ast.Constant(not node.value)
+        case ast.Constant(value=int() as number):
+            yield ast.Constant(number + 1)
+            yield ast.Constant(number - 1)
+        case ast.BinOp() if type(node.op) in _OTHER_OPERATORS:
+            yield ast.BinOp(node.left, _OTHER_OPERATORS[type(node.op)](), node.right)
+        case ast.Call(func=ast.Name(id=name)) if name in _OTHER_FUNCTIONS:
+            yield ast.Call(ast.Name(_OTHER_FUNCTIONS[name], ast.Load()), node.args, node.keywords)
+        case ast.Attribute(value=ast.Name(id="Verdict"), attr=attr) if attr != "VALID":
+            yield ast.Attribute(node.value, "VALID", ast.Load())
+        case ast.Set():
+            yield ast.Call(ast.Name("set", ast.Load()), [], [])
+        case ast.Dict(keys=[_, *_]):
+            yield ast.Dict([], [])
+        case _:
+            pass
+
+
+def _not(test: ast.expr) -> ast.expr:
+    return ast.UnaryOp(ast.Not(), test)
+
+
+def _wants_negation(test: ast.expr) -> bool:
+    """Tell whether no other mutant is the negation."""
+    return not (isinstance(test, ast.Compare) and len(test.ops) == 1) and not isinstance(test, ast.UnaryOp)
+
+
+def _can_be_left_out(node: ast.stmt) -> bool:
+    match node:
+        case ast.Expr() | ast.AugAssign() | ast.Delete() | ast.Raise() | ast.Continue() | ast.Break():
+            return True
+        case ast.Assign(targets=targets):
+            return all(isinstance(target, ast.Attribute | ast.Subscript) for target in targets)
+        case _:
+            return False
+
+
+def _text(node: ast.AST) -> str:
+    """Return a node in one line; of a statement with others in it the first line."""
+    match node:
+        case ast.comprehension():
+            return ast.unparse(node).strip()
+        case ast.match_case():
+            guard = f" if {ast.unparse(node.guard)}" if node.guard else ""
+            return f"case {ast.unparse(node.pattern)}{guard}"
+        case ast.If(test=ast.Constant(value=False)):
+            return "left out"
+        case ast.Return(value=None):
+            return "return None"
+        case _:
+            return ast.unparse(node).partition("\n")[0]
