@@ -35,6 +35,7 @@ HOSTS: Final = {
     "127.0.0.2",
     "169.254.169.254",
     "localhost",
+    "conformance-test.local",
     "nowhere.invalid",
     "x",
 }

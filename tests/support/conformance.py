@@ -1,8 +1,9 @@
-"""The official conformance suite, run against a server on stdio through the bridge."""
+"""The official conformance suite, run against a server on stdio through the bridge, or against a client."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,8 +20,24 @@ EVERYTHING: Final = (sys.executable, "-P", str(Path(__file__).with_name("everyth
 Checks = dict[tuple[str, int], dict[str, Any]]
 """What the suite has found: its checks, by their scenario and their place in it."""
 
+Verdicts = dict[str, dict[str, str]]
+"""How each check of each scenario has ended, at the worst where it was made more than once."""
+
+# Kinds of login that the gateway does not have, and what is newer than the requirements: the suite does not score them.
+UNSCORED: Final = {
+    "auth/client-credentials-basic",
+    "auth/client-credentials-jwt",
+    "auth/dpop",
+    "auth/dpop-nonce",
+    "auth/enterprise-managed-authorization",
+    "auth/wif-jwt-bearer",
+    "json-schema-2020-12-preservation",
+}
+
+_SEVERITY: Final = ("", "INFO", "SKIPPED", "SUCCESS", "WARNING", "FAILURE")
 _WAIT_SECONDS: Final = 240.0
-_SCENARIO: Final = re.compile(r"server-(.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
+_CLIENTS_SECONDS: Final = 560.0
+_SCENARIO: Final = re.compile(r"(?:server-)?(.+)-\d{4}-\d\d-\d\dT[\d-]+Z")
 # What differs between two runs against one and the same server: ports, ids, sealed states, times.
 _BY_CHANCE: Final = re.compile(
     r"127\.0\.0\.1:\d+|\b[0-9a-f]{32}\b|\bv1\.[\w.-]{32,}"
@@ -44,23 +61,44 @@ def _bridge(command: Sequence[str], env: Mapping[str, str]) -> Generator[str]:
 def run_suite(revision: str, command: Sequence[str], env: Mapping[str, str], results: Path) -> Checks:
     """Run every scenario that a revision of the protocol requires against a server; `results` is a new directory."""
     with _bridge(command, env) as url:
-        options = ("--url", url, "--requirements", revision, "--output-dir", str(results))
-        # It ends with 1 if a check has failed: what has failed is for the caller to look at.
-        subprocess.run(
-            (*conformance_suite(), "server", *options),
-            env=dict(env),
-            capture_output=True,
-            timeout=_WAIT_SECONDS,
-            check=False,
-        )
+        _run(("server", "--url", url, "--requirements", revision), env, results)
     return {
-        (_scenario(path), number): check
+        (_scenario(path, results), number): check
         for path in sorted(results.glob("*/checks.json"))
         for number, check in enumerate(json.loads(_BY_CHANCE.sub("0", path.read_text(encoding="utf-8"))))
     }
 
 
-def _scenario(path: Path) -> str:
-    match = _SCENARIO.fullmatch(path.parent.name)
+def run_client_suite(revision: str, way: str, results: Path) -> Verdicts:
+    """Run every scenario for clients that a revision names; `way` is that of `support.conformance_client`."""
+    results.mkdir()
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    turn = (sys.executable, "-S", "-m", "support.in_turn", str(results))
+    client = " ".join((*turn, sys.executable, "-m", "support.conformance_client", way, revision))
+    timeout = str(int(_CLIENTS_SECONDS * 1000))
+    _run(("client", "--command", client, "--requirements", revision, "--timeout", timeout), env, results)
+    verdicts: Verdicts = {}
+    for path in results.rglob("checks.json"):
+        if _scenario(path, results) in UNSCORED:
+            continue
+        for check in json.loads(path.read_text(encoding="utf-8")):
+            worst = verdicts.setdefault(_scenario(path, results), {})
+            worst[check["id"]] = max(worst.get(check["id"], ""), check["status"], key=_SEVERITY.index)
+    return verdicts
+
+
+def _run(arguments: Sequence[str], env: Mapping[str, str], results: Path) -> None:
+    # It ends with 1 if a check has failed: what has failed is for the caller to look at.
+    subprocess.run(
+        (*conformance_suite(), *arguments, "--output-dir", str(results)),
+        env=dict(env),
+        capture_output=True,
+        timeout=_CLIENTS_SECONDS,
+        check=False,
+    )
+
+
+def _scenario(path: Path, results: Path) -> str:
+    match = _SCENARIO.fullmatch(path.parent.relative_to(results).as_posix())
     assert match, path
     return match[1]

@@ -37,20 +37,15 @@ class World:
     @property
     def page(self) -> Path:
         """What the browser was shown at last."""
-        return self.stage.directory / "page.txt"
+        return _page(self.stage)
 
-    def login(self, *changes: str, upstream: str = "remote") -> Done:
+    def login(self, *changes: str) -> Done:
         """Log in with a browser that changes what it brings back in this way."""
-        browser = f"{sys.executable} -P {_HERE / 'browser.py'} {self.page} {' '.join(changes)} %s"
-        return self.command("login", upstream, extra={"BROWSER": browser})
+        return log_in(self.stage, *changes)
 
     def command(self, *arguments: str, extra: Mapping[str, str] | None = None) -> Done:
         """Run a command of `aegis-mcp` with the policy and the log of the stage."""
-        policy = self.stage.directory / "policy.yaml"
-        policy.write_text(self.stage.policy, encoding="utf-8")
-        options = {"AEGIS_POLICY": str(policy), "AEGIS_AUDIT_LOG": str(self.stage.log)}
-        home = self.stage.directory / "home"
-        return run(home, *arguments, extra={**self.stage.extra_environment, **options, **(extra or {})})
+        return command(self.stage, *arguments, extra=extra)
 
     def host(self) -> RawHost:
         """Start a gateway."""
@@ -109,6 +104,24 @@ def servers(directory: Path) -> Generator[Servers]:
         listening(*authority, "resource", "--issuer", issuer) as address,
     ):
         yield Servers(issuer, f"{address}/mcp", log)
+
+
+def command(stage: Stage, *arguments: str, extra: Mapping[str, str] | None = None) -> Done:
+    """Run a command of `aegis-mcp` with the policy and the log of a stage."""
+    policy = stage.directory / "policy.yaml"
+    policy.write_text(stage.policy, encoding="utf-8")
+    options = {"AEGIS_POLICY": str(policy), "AEGIS_AUDIT_LOG": str(stage.log)}
+    return run(stage.directory / "home", *arguments, extra={**stage.extra_environment, **options, **(extra or {})})
+
+
+def log_in(stage: Stage, *changes: str) -> Done:
+    """Log in with a browser that changes what it brings back in this way."""
+    browser = f"{sys.executable} -P {_HERE / 'browser.py'} {_page(stage)} {' '.join(changes)} %s"
+    return command(stage, "login", "remote", extra={"BROWSER": browser})
+
+
+def _page(stage: Stage) -> Path:
+    return stage.directory / "page.txt"
 
 
 def free_port() -> int:
