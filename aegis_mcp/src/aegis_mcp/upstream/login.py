@@ -131,7 +131,7 @@ class _Attempt:
                 " there by hand, set `client_id` in the policy"
             ) from exc
         except (OAuthTokenError, ValidationError) as exc:
-            raise LoginFailed(f"the authorization server gave no token: {self._last_error}") from exc
+            raise LoginFailed(f"the authorization server gave no token ({self._last_error})") from exc
         except OAuthFlowError as exc:
             raise LoginFailed(f"the login did not get through: {_shown(exc)}") from exc
         if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
