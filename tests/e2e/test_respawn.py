@@ -232,3 +232,14 @@ def test_a_handshake_after_a_discovery_reaches_an_upstream_that_locks_its_revisi
         assert len(host.request("tools/list")["result"]["tools"]) > 1
     kinds = [entry["event"]["kind"] for entry in stage.entries() if "upstream" in entry["event"].get("kind", "")]
     assert kinds == ["upstream_started", "upstream_lost", "upstream_started"]
+
+
+def test_what_a_later_revision_has_removed_is_left_to_the_upstream(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, policy=OPEN)
+    with stage.wrap(sys.executable, "-P", str(EVERYTHING), name="everything") as host:
+        host.request("server/discover", {"_meta": ENVELOPE})
+        assert host.request("initialize", {"_meta": ENVELOPE})["error"]["code"] == -32022
+        assert host.request("resources/unsubscribe", {"_meta": ENVELOPE})["error"]["code"] == -32601
+        assert len(host.request("tools/list", {"_meta": ENVELOPE})["result"]["tools"]) > 1
+    kinds = [entry["event"]["kind"] for entry in stage.entries() if "upstream" in entry["event"].get("kind", "")]
+    assert kinds == ["upstream_started"]

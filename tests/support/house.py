@@ -98,11 +98,10 @@ LAYERS: Final = {
             "upstream/stream",
             "identity",
             "lane",
-            "handshake",
         ),
         (
             *("policy/schema", "audit/anchoring", "audit/mending", "pins/approval", "pins/quarantine"),
-            *("upstream/bearer", "upstream/offer", "upstream/remote"),
+            *("upstream/bearer", "upstream/offer", "upstream/remote", "handshake"),
         ),
         ("upstream/login", "asking", "audit/journal", "inputs", "limits", "offering", "passage", "results", "tasks"),
         ("audit/recorder", "inspection"),

@@ -172,12 +172,12 @@ class Enforcement:
 
     def _meet(self, frame: Frame) -> None:
         """Learn from a request who the host is, what it can do, and which era it speaks."""
-        if frame.method == "initialize":
+        if "_meta" in frame.params and identity.is_modern(frame):
+            self._is_modern = True
+        elif frame.method == "initialize":
             self._capabilities, self._is_modern = identity.capabilities_of(frame), False
         elif "_meta" not in frame.params:
             return
-        elif identity.is_modern(frame):
-            self._is_modern = True
         self._client = identity.client_of(frame) or self._client
 
     def _identify(self, frame: Frame) -> Asked:

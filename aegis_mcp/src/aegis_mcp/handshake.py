@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 from aegis_mcp import frame as frames
+from aegis_mcp import identity
 from aegis_mcp.frame import FlightKey, Frame
 
 UNSUPPORTED_VERSION: Final = -32022
@@ -54,7 +55,7 @@ class Handshake:
             case "resources/subscribe" if "result" in answer.message:
                 self._subscribe(request)
             case "resources/unsubscribe":
-                self._subscribed.pop(request.params["uri"], None)
+                self._subscribed.pop(_uri(request), None)
             case _:
                 pass
         return None if self.is_own(request) else answer.raw
@@ -84,7 +85,9 @@ class Handshake:
         return ([self._initialized] if self._initialized else []) + requests
 
     def _initialize_answered(self, request: Frame, answer: Frame) -> bytes | None:
-        if _code(answer) == UNSUPPORTED_VERSION and self._opening != "initialize":
+        is_locked = _code(answer) == UNSUPPORTED_VERSION and self._opening != "initialize"
+        # With the envelope of the later revisions it is one of their requests, and the answer is meant as it is.
+        if is_locked and not identity.is_modern(request):
             # It has locked itself to the revision of a request before this one (the SDK's servers do): a fresh one has
             # not, and the host need not know.
             self.held = request
@@ -99,7 +102,7 @@ class Handshake:
 
     def _subscribe(self, request: Frame) -> None:
         if len(request.raw) <= _MAX_KEPT and len(self._subscribed) < _MAX_SUBSCRIPTIONS:
-            self._subscribed[request.params["uri"]] = request
+            self._subscribed[_uri(request)] = request
 
 
 def _promising_changes(answer: Frame, capabilities: dict[str, Any]) -> bytes:
@@ -112,6 +115,12 @@ def _promising_changes(answer: Frame, capabilities: dict[str, Any]) -> bytes:
     for capability in unpromised:
         capability["listChanged"] = True
     return frames.dump(answer.message) if unpromised else answer.raw
+
+
+def _uri(request: Frame) -> str:
+    """Return what is subscribed to; an upstream may answer even a request that names nothing."""
+    uri: object = request.params.get("uri")
+    return uri if isinstance(uri, str) else ""
 
 
 def _code(answer: Frame) -> object:
