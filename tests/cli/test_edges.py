@@ -15,7 +15,7 @@ import pytest
 from support.auditor import COMMAND, WAIT_SECONDS, Outcome, audit, environment
 from support.logs import LogBuilder, small_log, write
 
-COMMANDS = ("compare", "consistency", "head", "inspect", "keygen", "prove", "summarize", "verify")
+COMMANDS = ("compare", "consistency", "head", "inspect", "keygen", "prove", "repair", "summarize", "verify")
 NEEDS_POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes, signals and a shell")
 
 

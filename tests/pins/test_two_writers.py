@@ -33,10 +33,10 @@ sys.stdin.read()
 for look in range(looks):
     for pins in (shared, own):
         name = f"t-{number}-{look}"
-        changes = pins.look(Kind.TOOL, {name: {"name": name}}, is_complete=False)
-        while changes and "held the lock" in changes[0].difference[-1]:
-            changes = pins.look(Kind.TOOL, {name: {"name": name}}, is_complete=False)
-        assert pins.quarantined(Kind.TOOL, name) is None
+        pins.look(Kind.TOOL, {name: {"name": name}}, is_complete=False)
+        while change := pins.quarantined(Kind.TOOL, name):
+            assert "held the lock" in change.difference[-1], change
+            pins.look(Kind.TOOL, {name: {"name": name}}, is_complete=False)
 """
 
 
