@@ -17,9 +17,13 @@ from typing import Final
 
 import pytest
 
+from aegis_audit.chain import Head
+from aegis_audit.checks.known import Known
+from aegis_audit.finding import FindingCode
 from aegis_audit.key import find_roots
 from aegis_audit.sidecar import booted_at, find_sidecars
 from aegis_audit.trust import Trust
+from aegis_audit.verdict import Verdict
 from aegis_audit.verify import Knowledge, verify
 from aegis_mcp.settings import Rotation, Signatures
 from support.auditor import audit
@@ -339,6 +343,43 @@ def test_a_log_that_grows_and_is_rotated_and_compressed_meanwhile_is_never_accus
     assert seen <= INNOCENT
     assert statuses(tmp_path, [log.parent], is_rebooted=False) == 0
     assert len(entries(log)) >= 1
+
+
+def went_away(log: Path) -> None:
+    log.rename(log.with_name("audit.log.2"))
+
+
+def was_replaced(log: Path) -> None:
+    went_away(log)
+    log.touch()
+
+
+def was_cut(log: Path) -> None:
+    shutil.copyfile(log, log.with_name("audit.log.2"))
+    os.truncate(log, 0)
+
+
+@pytest.mark.parametrize("rotate", [went_away, was_replaced, was_cut])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_what_a_rotation_takes_away_behind_the_listing_is_missing_and_no_contradiction(
+    tmp_path: Path, rotate: Callable[[Path], None], *, is_known: bool
+) -> None:
+    log = begun(tmp_path)
+    log.rename(log.with_name("audit.log.1"))
+    go_on(tmp_path, 5, 6)
+    last = entries(log)[-1]
+    head = Known(Head(last.seq, last.entry_hash), None, "a release")
+    knowledge = Knowledge(heads=(head,) if is_known else ())
+
+    def progress(_: int) -> None:
+        if not log.with_name("audit.log.2").exists():
+            rotate(log)
+
+    report = verify([str(log.parent)], knowledge=knowledge, progress=progress)
+    codes = {finding.code for finding in report.findings if not finding.code.is_note}
+    assert report.verdict is Verdict.INCOMPLETE
+    assert codes == {FindingCode.MOVED} | ({FindingCode.SHORT_OF_HEAD} if is_known else set())
+    assert verify([str(log.parent)], knowledge=knowledge).verdict is Verdict.VALID
 
 
 def test_the_command_finds_sidecar_and_keys_of_a_real_log_and_says_so(tmp_path: Path) -> None:

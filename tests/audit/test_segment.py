@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aegis_audit.archive import find_segments
 from aegis_audit.entry import MAX_LINE
-from aegis_audit.errors import AbsentSegment, EmptyDirectory, UnreadableSegment
+from aegis_audit.errors import AbsentSegment, EmptyDirectory, MovedSegment, UnreadableSegment
 from aegis_audit.segment import Line, Segment, lines_of
 
 sizes = st.sampled_from(
@@ -62,15 +63,30 @@ def test_a_live_segment_is_read_up_to_the_size_that_it_had(tmp_path: Path) -> No
     assert first.raw == b"one\n"
 
 
-def test_a_segment_that_shrinks_while_it_is_read_is_unreadable(tmp_path: Path) -> None:
+def test_a_segment_that_shrinks_while_it_is_read_has_moved(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     path.write_bytes(b"one\n" * 40_000)
     lines = Segment(str(path)).lines()
     next(lines)
     with path.open("r+b") as log:
         log.truncate(4)
-    with pytest.raises(UnreadableSegment, match="shrank"):
+    with pytest.raises(MovedSegment, match="shrank while it was read"):
         list(lines)
+
+
+def test_a_segment_that_is_not_the_one_that_was_found_has_moved(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_bytes(b"one\n" * 10)
+    (found,) = find_segments([str(tmp_path)])
+    path.write_bytes(b"one\n")
+    with pytest.raises(MovedSegment, match="the file shrank after it was found"):
+        list(found.lines())
+    path.rename(tmp_path / "audit.log.1")
+    with pytest.raises(MovedSegment, match="the file went away after it was found"):
+        list(found.lines())
+    path.write_bytes(b"one\n" * 20)
+    with pytest.raises(MovedSegment, match="another file has its name now"):
+        list(found.lines())
 
 
 def test_what_is_not_there_and_what_is_no_segment_are_told_apart(tmp_path: Path) -> None:

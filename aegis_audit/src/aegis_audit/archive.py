@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from aegis_audit.errors import AuditError
-from aegis_audit.segment import STANDARD_INPUT, Segment
+from aegis_audit.segment import STANDARD_INPUT, Identity, Segment
 
 SIDECAR: Final = ".tlog"
 """How the name of a sidecar ends."""
@@ -30,7 +30,7 @@ def find_segments(paths: Iterable[str]) -> list[Segment]:
     `AbsentSegment`. Each path comes once.
     """
     found = (segment for path in paths for segment in _at(path))
-    return [Segment(path) for path in dict.fromkeys(found)]
+    return [Segment(path, found=Identity.of(path)) for path in dict.fromkeys(found)]
 
 
 def _at(path: str) -> list[str]:

@@ -4,8 +4,9 @@
     ├── MalformedEntry        wrong: bytes that are not one canonical entry (a finding for the verifier)
     ├── UnencodableValue      wrong: a value outside the profile of RFC 8785 and RFC 7493
     ├── UnreadableSegment     could not tell: the bytes could not be had
-    │   └── AbsentSegment     there is nothing of that name
-    │       └── EmptyDirectory    there is a directory, and no segment in it
+    │   ├── AbsentSegment     there is nothing of that name
+    │   │   └── EmptyDirectory    there is a directory, and no segment in it
+    │   └── MovedSegment      it was there, and a rotation has taken it away or emptied it since
     ├── DamagedSegment        wrong: compressed bytes that do not expand to their end (a finding for the verifier)
     ├── UnusableAnchor        could not tell: a checkpoint that was kept outside of a log cannot be read
     ├── UnusableState         could not tell: what an earlier verification has left cannot be read or written
@@ -68,6 +69,10 @@ class AbsentSegment(UnreadableSegment):
 
 class EmptyDirectory(AbsentSegment):
     """A directory that holds no segment."""
+
+
+class MovedSegment(UnreadableSegment):
+    """A segment that went away, or became shorter, between being found and being read to its end."""
 
 
 class DamagedSegment(AuditError):

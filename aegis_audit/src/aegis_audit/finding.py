@@ -59,6 +59,8 @@ class FindingCode(Enum):
     TOO_OLD = ("AEG207", Verdict.INCOMPLETE, "the latest entry is older than was demanded")
     UNCOVERED = ("AEG208", Verdict.INCOMPLETE, "more entries than allowed are not covered")
 
+    MOVED = ("AEG209", Verdict.INCOMPLETE, "the segment was moved away or shortened while it was looked at")
+
     # Nothing to judge.
     NO_ENTRIES = ("AEG301", Verdict.UNVERIFIABLE, "there is no entry to verify")
     UNKNOWN_VERSION = ("AEG302", Verdict.UNVERIFIABLE, "the entry's format version is not known to this verifier")

@@ -119,7 +119,7 @@ def divide(segment: Segment) -> Divided | None:
     if not segment.can_be_read_again:
         return None
     try:
-        divided = Divided(segment, open_file(segment.path))
+        divided = Divided(segment, segment.open())
     except (AuditError, OSError):
         return None
     if not divided.is_divisible:

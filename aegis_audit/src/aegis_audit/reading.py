@@ -17,7 +17,14 @@ from aegis_audit.checks.damage import Damage
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.run import MAX_KNOWN_HASHES, OPENINGS
 from aegis_audit.entry import Entry
-from aegis_audit.errors import AbsentSegment, AuditError, DamagedSegment, MalformedEntry, UnreadableSegment
+from aegis_audit.errors import (
+    AbsentSegment,
+    AuditError,
+    DamagedSegment,
+    MalformedEntry,
+    MovedSegment,
+    UnreadableSegment,
+)
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.report import finding_json
 from aegis_audit.segment import Line, Segment
@@ -119,6 +126,10 @@ class Reading:
                     yield found
         except AbsentSegment as exc:
             self._findings.add(Finding(FindingCode.NO_ENTRIES, Place(exc.path), "a segment", exc.reason))
+        except MovedSegment as exc:
+            self._findings.add(
+                Finding(FindingCode.MOVED, Place(exc.path), "a segment that stays where it is", exc.reason)
+            )
         except UnreadableSegment as exc:
             self._findings.add(Finding(FindingCode.UNREADABLE, Place(exc.path), "a readable segment", exc.reason))
         except DamagedSegment as exc:

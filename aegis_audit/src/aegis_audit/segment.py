@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from aegis_audit.entry import MAX_LINE, Entry
-from aegis_audit.errors import AbsentSegment, EmptyDirectory, MalformedEntry, UnreadableSegment
+from aegis_audit.errors import AbsentSegment, EmptyDirectory, MalformedEntry, MovedSegment, UnreadableSegment
 from aegis_audit.expand import MAX_PIECE, expand
 from aegis_audit.finding import FindingCode
 
@@ -83,16 +83,41 @@ class Block(NamedTuple):
         return Line(number, self.offset + at, raw, len(raw) + self.length - len(self.data))
 
 
+class Identity(NamedTuple):
+    """Which file it is, and how many bytes it had at least."""
+
+    device: int
+    inode: int
+    size: int
+
+    @classmethod
+    def of(cls, path: str) -> Identity | None:
+        """Return that of the file at a path; None if there is none, or that cannot be told."""
+        try:
+            status = os.stat(path)  # noqa: PTH116 - `Path` takes no NUL
+        except (OSError, ValueError):
+            return None
+        return cls(status.st_dev, status.st_ino, status.st_size)
+
+    def change(self, status: os.stat_result) -> str:
+        """Say what has happened to the file since, by its status now; an empty text if it has at most grown."""
+        if (status.st_dev, status.st_ino) != (self.device, self.inode):
+            return "another file has its name now"
+        return "" if status.st_size >= self.size else "the file shrank after it was found"
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A segment by the path under which it was found; `-` is standard input.
 
-    It is read from byte `start` on, where a line begins, behind so many lines.
+    It is read from byte `start` on, where a line begins, behind so many lines. `found` is the file that was at the path
+    when it was found, None if there was none or nobody looked.
     """
 
     path: str
     start: int = 0
     lines_before: int = 0
+    found: Identity | None = None
 
     @property
     def can_be_read_again(self) -> bool:
@@ -117,14 +142,40 @@ class Segment:
 
         Raises:
             AbsentSegment: there is nothing at the path, or a directory that holds no segment.
-            UnreadableSegment: it is no regular file, may not be read, or shrank while it was read.
+            MovedSegment: it is gone, or shrank, since it was found.
+            UnreadableSegment: it is no regular file, or may not be read.
             DamagedSegment: it is compressed, and does not expand to its end.
         """
-        return blocks_of(expand(counted(_read(self.path, self.start), progress)), self.start)
+        return blocks_of(expand(counted(self._pieces(), progress)), self.start)
 
     def lines(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[Line]:
         """Yield every line in order; calls `progress` and raises as `blocks` does."""
         return _one_by_one(self.blocks(progress), self.lines_before)
+
+    def open(self) -> int:
+        """Return a descriptor of the file; this never waits, whatever it is. Raises as `blocks` does."""
+        try:
+            descriptor = open_file(self.path)
+        except AbsentSegment as exc:
+            if self.found:
+                raise MovedSegment(self.path, "the file went away after it was found") from exc
+            raise
+        if self.found and (change := self.found.change(os.fstat(descriptor))):
+            os.close(descriptor)
+            raise MovedSegment(self.path, change)
+        return descriptor
+
+    def _pieces(self) -> Iterator[bytes]:
+        if not self.can_be_read_again:
+            yield from _read_stream()
+            return
+        descriptor = self.open()
+        try:
+            yield from _read_file(self.path, descriptor, self.start)
+        except OSError as exc:
+            raise UnreadableSegment(self.path, exc.strerror or str(exc)) from exc
+        finally:
+            os.close(descriptor)
 
 
 def lines_of(pieces: Iterator[bytes]) -> Iterator[Line]:
@@ -183,19 +234,6 @@ def counted(pieces: Iterator[bytes], progress: Callable[[int], None]) -> Iterato
         yield piece
 
 
-def _read(path: str, start: int) -> Iterator[bytes]:
-    if path == STANDARD_INPUT:
-        yield from _read_stream()
-        return
-    descriptor = open_file(path)
-    try:
-        yield from _read_file(path, descriptor, start)
-    except OSError as exc:
-        raise UnreadableSegment(path, exc.strerror or str(exc)) from exc
-    finally:
-        os.close(descriptor)
-
-
 def open_file(path: str) -> int:
     """Return a descriptor of what is at `path`, to be read from; this never waits, whatever it is.
 
@@ -232,7 +270,7 @@ def read_range(path: str, descriptor: int, start: int, stop: int) -> Iterator[by
     """Yield the bytes of a file from one place up to another, at most `MAX_PIECE` at a time.
 
     Raises:
-        UnreadableSegment: it ends before that, or has done so while it was read.
+        MovedSegment: it ends before that, or has done so while it was read.
         OSError: it cannot be read.
     """
     left = stop - os.lseek(descriptor, start, os.SEEK_SET)
@@ -240,6 +278,6 @@ def read_range(path: str, descriptor: int, start: int, stop: int) -> Iterator[by
         piece = os.read(descriptor, min(max(0, left), MAX_PIECE))
         # What a rotation truncates under the reader is no evidence of anything.
         if not piece or os.fstat(descriptor).st_size < stop:
-            raise UnreadableSegment(path, "the file shrank while it was read")
+            raise MovedSegment(path, "the file shrank while it was read")
         left -= len(piece)
         yield piece

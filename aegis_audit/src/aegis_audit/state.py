@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -142,7 +142,7 @@ def _resume(segment: Segment, known: dict[tuple[int, int], Read], heads: frozens
     if is_same and before.entry_hash not in heads:
         return None
     start = _last_line(segment, before) if before.line and status.st_size >= before.size else None
-    return segment if start is None else Segment(segment.path, start, before.line - 1)
+    return segment if start is None else replace(segment, start=start, lines_before=before.line - 1)
 
 
 def _last_line(segment: Segment, before: Read) -> int | None:

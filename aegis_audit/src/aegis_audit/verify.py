@@ -160,16 +160,18 @@ def examine(
     found.add_all(_between(scans, logs, knowledge.verified))
     found.add_all(_demanded(logs, knowledge.verified, demands))
     found.add_all(_nothing(scans, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
-    found.add_all(filter(None, (check_anchor(one) for one in anchorings if one.anchor.is_outside)))
+    moved = next((str(one.moved) for one in scans if one.moved), "")
+    anchors = filter(None, (check_anchor(one) for one in anchorings if one.anchor.is_outside))
+    found.add_all(_unless_moved(anchors, moved))
     found.add_all(check_keys(ledgers.all, knowledge.trust))
     for log in logs:
         found.add_all(check_level(log, coverages[log.origin], demands))
     # A hash stands for all that came before it, and so for the root: only one of both can be news.
-    found.add_all(
-        list(check_heads(knowledge.certain, logs, knowledge.booted)) or check_roots(knowledge.heads, ledgers.all)
-    )
+    heads = list(check_heads(knowledge.certain, logs, knowledge.booted)) or check_roots(knowledge.heads, ledgers.all)
+    found.add_all(_unless_moved(heads, moved))
     for end in ends:
-        found.add_all(check_end(end, logs, [segment.path for segment in given], knowledge.booted))
+        at_end = check_end(end, logs, [segment.path for segment in given], knowledge.booted)
+        found.add_all(_unless_moved(at_end, moved))
     examined = Examined(
         scans, logs, coverages, ledgers.all, ends, anchorings, found, knowledge.trust, knowledge.earlier
     )
@@ -223,6 +225,16 @@ def _demanded(logs: Sequence[Log], verified: Sequence[Verified], demands: Demand
     if count < demands.min_records:
         place = logs[0].runs[0].place if logs else Place("")
         yield Finding(FindingCode.TOO_FEW, place, f"{demands.min_records} entries", f"{count} entries")
+
+
+def _unless_moved(findings: Iterable[Finding], moved: str) -> Iterator[Finding]:
+    """Yield the findings; what is not there is no contradiction if something was taken away under the reader."""
+    for one in findings:
+        is_absence = one.code in {FindingCode.ROLLED_BACK, FindingCode.REPLACED}
+        if moved and is_absence:
+            yield replace(one, code=FindingCode.SHORT_OF_HEAD, found=f"{one.found}; {moved}")
+        else:
+            yield one
 
 
 def _nothing(scans: Sequence[Scan], *, is_anything_known: bool, allow_empty: bool) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from aegis_audit import chain
 from aegis_audit.chain import GENESIS, Head
 from aegis_audit.checks.run import OPENINGS
 from aegis_audit.errors import Unprovable
+from aegis_audit.finding import FindingCode
 from aegis_audit.reading import Found, Reading, in_order
 from aegis_audit.segment import Segment
 from aegis_audit.verdict import Verdict
@@ -38,8 +39,9 @@ class Walk:
         for found in self._reading.read(in_order(self._segments)):
             self._step(found)
             yield found
-        if self._reading.verdict in _REFUSED:
-            first = next(iter(self._reading.findings()))
+        findings = self._reading.findings()
+        if self._reading.verdict in _REFUSED or any(one.code is FindingCode.MOVED for one in findings):
+            first = next(iter(findings))
             raise Unprovable(f"{first.place.path!r}: {first.code.title}; `aegis-audit verify` says more")
 
     def leaves(self, keep: int = -1) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from aegis_audit.checks.pairing import Pairing
 from aegis_audit.checks.run import OPENINGS, Run
 from aegis_audit.checks.skim import Skimmer, Stretch
 from aegis_audit.entry import EVENT_KINDS, EVENT_TYPES, ZERO_HASH, Entry
-from aegis_audit.errors import AbsentSegment, DamagedSegment, MalformedEntry, UnreadableSegment
+from aegis_audit.errors import AbsentSegment, DamagedSegment, MalformedEntry, MovedSegment, UnreadableSegment
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.part import Divided, Part
 from aegis_audit.report import MAX_FINDINGS
@@ -45,6 +45,7 @@ class Scan:
     segment: Segment
     pairing: Pairing
     absence: AbsentSegment | None = None
+    moved: MovedSegment | None = None
     entries: int = 0
     size: int = 0
     stored: int = 0
@@ -120,6 +121,9 @@ class _Scanner:
                 self._take_all(self._result.segment.blocks(count))
         except AbsentSegment as exc:
             self._result.absence = exc
+        except MovedSegment as exc:
+            self._result.moved = exc
+            self._add(FindingCode.MOVED, Place(self._path), "a segment that stays where it is", exc.reason)
         except UnreadableSegment as exc:
             self._add(FindingCode.UNREADABLE, Place(self._path), "a readable segment", exc.reason)
         except DamagedSegment as exc:
