@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,8 +53,14 @@ def test_openssl_accepts_what_is_kept_and_the_newest_two_stay(tmp_path: Path, au
     for size in stamped:
         note = sidecar / f"stamped-{size}"
         assert Checkpoint.parse(Note.parse(note.read_bytes()).text).size == size
-        assert "Verification: OK" in authority.verify(note, note.with_name(f"{note.name}.tsr"))
-    assert stage.verify().returncode == 0
+        assert authority.accepts(note, note.with_name(f"{note.name}.tsr"))
+    judged = json.loads(
+        stage.audit("verify", "--format", "json", "--tsa-certificate", str(authority.root), str(stage.log)).stdout
+    )
+    assert {one["size"]: one["stamped_by"] for one in judged["anchors"] if one["stamped_at"]} == dict.fromkeys(
+        stamped, "CN=stamp"
+    )
+    assert judged["exit_code"] == 0
 
 
 def _replay(authority: Authority) -> Callable[[bytes], bytes]:

@@ -6,8 +6,15 @@ import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from support.answering import answering, http
 
@@ -57,16 +64,48 @@ class Authority:
         stamp = ("-config", "openssl.cnf", "-extensions", "stamp", "-keyout", "stamp.key", "-out", "stamp.pem")
         self.run(*new, "-subj", "/CN=stamp", *stamp, "-CA", "root.pem", "-CAkey", "root.key")
 
+    def certify(self, until: datetime) -> None:
+        """Give its stamp another certificate, which holds until then."""
+        root = x509.load_pem_x509_certificate(self.root.read_bytes())
+        key, its_own = (self._key(name) for name in ("root", "stamp"))
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stamp")]))
+            .issuer_name(root.subject)
+            .public_key(its_own.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(until - timedelta(days=1))
+            .not_valid_after(until)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+            .sign(key, SHA256())
+        )
+        (self.directory / "stamp.pem").write_bytes(made.public_bytes(Encoding.PEM))
+
+    def _key(self, name: str) -> EllipticCurvePrivateKey:
+        key = load_pem_private_key((self.directory / f"{name}.key").read_bytes(), None)
+        assert isinstance(key, EllipticCurvePrivateKey)
+        return key
+
+    def stamp_file(self, path: Path, digest: str = "sha256") -> Path:
+        """Put a token of a file beside it, and return where that is."""
+        request = self.directory / "query.tsq"
+        self.run("ts", "-query", "-data", str(path), f"-{digest}", "-cert", "-out", str(request))
+        token = path.with_name(f"{path.name}.tsr")
+        token.write_bytes(self.stamp(request.read_bytes()))
+        return token
+
     def stamp(self, request: bytes) -> bytes:
         """Return the answer to a request, granted or not."""
         (self.directory / "request.tsq").write_bytes(request)
         self.run("ts", "-reply", "-config", "openssl.cnf", *_SIGNER, "-queryfile", "request.tsq")
         return (self.directory / "reply.tsr").read_bytes()
 
-    def verify(self, data: Path, token: Path) -> str:
-        """Return what `openssl ts -verify` says of a token over a file."""
-        done = self.run("ts", "-verify", "-data", str(data), "-in", str(token), "-CAfile", "root.pem")
-        return done.strip()
+    def accepts(self, data: Path, token: Path, *options: str) -> bool:
+        """Tell whether `openssl ts -verify` accepts a token over a file."""
+        command = ("openssl", "ts", "-verify", "-data", data, "-in", token, "-CAfile", self.root, *options)
+        done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+        assert (done.returncode == 0) == (b"Verification: OK" in done.stdout + done.stderr)
+        return done.returncode == 0
 
     def run(self, *arguments: str) -> str:
         """Run OpenSSL in the directory, and return what it prints."""

@@ -19,7 +19,7 @@ LAYERS: Final = {
         ("escape", "level", "signature", "streams", "verdict"),
         ("demand", "finding"),
         ("errors", "report"),
-        ("canonical", "expand", "note", "tree", "checks/findings"),
+        ("canonical", "expand", "note", "timestamp", "tree", "checks/findings"),
         ("checkpoint", "entry", "key_file", "headline", "proof", "witness"),
         ("chain", "epoch"),
         ("key", "mark", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
@@ -161,10 +161,11 @@ READERS: Final = {
 DOORS: Final = {
     "aegis_audit": {
         "click": ("cli", "cli/*"),  # the command line is Click's
-        "cryptography": ("signature",),
+        "cryptography": ("signature", "timestamp"),
         "keyring": ("key",),
         "platformdirs": ("key",),
         "orjson": ("canonical", "entry", "shape"),  # one encodes; two read, with bounds of their own
+        "rfc3161_client": ("timestamp",),  # reads time stamps
         "rfc8785": ("canonical",),
         "rich": ("render",),
         "zstandard": ("expand",),

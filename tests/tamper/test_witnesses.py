@@ -44,6 +44,9 @@ def test_a_quorum_of_cosignatures_reaches_the_highest_level_and_is_named(log: Si
         "standing": "held",
         "cosigned": [{"witness": W1.name, "time": WHEN}, {"witness": W3.name, "time": WHEN}],
         "is_witnessed": True,
+        "stamped_at": None,
+        "stamped_by": None,
+        "stamp_problem": "",
     }
     shown = audit("verify", "--anchor", tmp_path / "anchor", "--witness-policy", tmp_path / "policy", tmp_path)
     assert f"of 6 entries: held; cosigned by {W1.name}, {W3.name}, which is the quorum\n" in shown.stdout

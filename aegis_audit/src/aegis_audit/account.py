@@ -105,6 +105,9 @@ def _anchor_report(one: Anchoring) -> AnchorReport:
         standing=one.standing.value,
         cosigned=tuple((witness.key.name, made.timestamp) for witness, made in one.cosigned),
         is_witnessed=one.is_witnessed,
+        stamped_at=one.stamp.time if one.stamp else None,
+        stamped_by=one.stamp.authority if one.stamp else None,
+        stamp_problem=one.unproven,
     )
 
 

@@ -1,5 +1,7 @@
 """Checkpoints that are kept beside a log: in a file on another mount, in its sidecar, with what others say of them.
 
+Beside a checkpoint its time stamp may stand, in a file of the same name with `.tsr` behind it.
+
 Each is a claim until the log, a key or a certificate says otherwise (decision 9).
 """
 
@@ -20,13 +22,15 @@ from aegis_audit.segment import open_file
 
 _KEPT: Final = re.compile("checkpoint|cosigned|stamped-[0-9]{1,19}")
 _MOST_KEPT: Final = 16
+_STAMP: Final = ".tsr"
+_MAX_STAMP: Final = 262_144
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """A checkpoint that a log is said to have had, and from where; it is `outside` if it was kept off the log's host.
 
-    `raw` are the bytes of the note.
+    `raw` are the bytes of the note, `token` is its time stamp (RFC 3161), None where there is none.
     """
 
     checkpoint: Checkpoint
@@ -34,19 +38,28 @@ class Anchor:
     path: Path
     raw: bytes
     is_outside: bool
+    token: bytes | None = None
+
+    @property
+    def token_path(self) -> Path:
+        """Return where its time stamp stands, or would."""
+        return _beside(self.path)
 
 
 def load_anchor(path: Path, *, is_outside: bool = True) -> Anchor:
-    """Return the checkpoint in a file.
+    """Return the checkpoint in a file, with the time stamp beside it; the file of either names both.
 
     Raises:
         UnusableAnchor: it cannot be read, or holds no checkpoint.
     """
+    path = path.with_suffix("") if path.suffix == _STAMP else path
     try:
-        with open(open_file(str(path)), "rb") as file:  # noqa: PTH123 - of a descriptor
-            raw = file.read(MAX_NOTE + 1)
+        raw = _read(path, MAX_NOTE)
         note = Note.parse(raw)
-        return Anchor(Checkpoint.parse(note.text), note, path, raw, is_outside)
+        token = None
+        with suppress(AbsentSegment):
+            token = _read(_beside(path), _MAX_STAMP)
+        return Anchor(Checkpoint.parse(note.text), note, path, raw, is_outside, token)
     except AbsentSegment as exc:
         raise UnusableAnchor(path, exc.reason) from exc
     except (UnreadableSegment, MalformedNote, OSError) as exc:
@@ -60,3 +73,13 @@ def find_anchors(sidecar: Path) -> Iterator[Anchor]:
         for path in islice(paths, _MOST_KEPT):
             with suppress(UnusableAnchor):
                 yield load_anchor(path, is_outside=False)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + _STAMP)
+
+
+def _read(path: Path, most: int) -> bytes:
+    """Return what a file holds, of one that is too large one byte more than the most."""
+    with open(open_file(str(path)), "rb") as file:  # noqa: PTH123 - of a descriptor
+        return file.read(most + 1)

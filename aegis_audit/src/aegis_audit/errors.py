@@ -15,6 +15,10 @@
     ├── FalseProof            wrong: a proof or a checkpoint that contradicts what it is about
     ├── MalformedNote         wrong: bytes that are not one note, key, checkpoint, proof or policy of C2SP
     ├── ForgedSignature       wrong: a line of a known key that does not verify (a finding for the verifier)
+    ├── ForgedStamp           wrong: a time stamp that contradicts what it is of, or its own certificates (a finding)
+    ├── UnprovenStamp         could not tell: a time stamp of which the given certificates say nothing
+    ├── UnusableCertificate   could not tell: a file that holds no certificate
+    ├── MissingExtra          could not tell: a library is not installed that comes with an extra
     ├── BrokenSuccession      wrong: a checkpoint or a handover that the epoch in office does not vouch for (a finding)
     └── UnusableKey           could not tell: keys that are not private, not whole, or cannot be read
         └── AbsentKey         there are none
@@ -133,6 +137,29 @@ class ForgedSignature(AuditError):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"the signature of {name!r} does not verify")
+
+
+class ForgedStamp(AuditError):
+    """A time stamp that is of other bytes, or whose signature fails under certificates that hold."""
+
+    verdict = Verdict.TAMPERED
+
+    def __init__(self, expected: str, found: str) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(f"expected {expected}, found {found}")
+
+
+class UnprovenStamp(AuditError):
+    """A time stamp that is torn, or does not lead to a certificate that counts; the message says why."""
+
+
+class UnusableCertificate(AuditError):
+    """A file that holds no certificate."""
+
+
+class MissingExtra(AuditError):
+    """A library is not installed that comes with an extra; the message names the extra."""
 
 
 class BrokenSuccession(AuditError):

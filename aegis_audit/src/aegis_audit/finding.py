@@ -34,6 +34,7 @@ class FindingCode(Enum):
     FALSE_SIGNATURE = ("AEG012", Verdict.TAMPERED, "a signature by a known key does not verify")
     BROKEN_SUCCESSION = ("AEG013", Verdict.TAMPERED, "a key has signed or follows that must not")
     FOREIGN_KEY = ("AEG014", Verdict.TAMPERED, "the log declares another key than the one that counts")
+    FALSE_STAMP = ("AEG015", Verdict.TAMPERED, "a time stamp contradicts the checkpoint that it stands beside")
 
     # Damage: what stands here is not an entry.
     NOT_UTF8 = ("AEG101", Verdict.CORRUPT, "the line is not UTF-8")

@@ -207,6 +207,10 @@ def _ends(screen: Screen, report: Report) -> None:
     for one in report.anchors:
         what = f"Compared with checkpoint {escape(one.path)} of {_many(one.size, 'entry', 'entries')}"
         screen.line(f"{what}: {escape(one.standing)}{_witnesses(one)}")
+        if one.stamped_by is not None:
+            screen.line(f"  entries up to {one.size - 1} were there at {one.stamped_at}, by {escape(one.stamped_by)}")
+        if one.stamp_problem:
+            screen.line(f"  its time stamp proves nothing here: {escape(one.stamp_problem)}; see --tsa-certificate")
     for one in report.earlier:
         origin = "of unknown origin" if one.origin is None else escape(one.origin)
         what = f"Not read again: entries {one.first_seq} to {one.last_seq} of log {origin}"

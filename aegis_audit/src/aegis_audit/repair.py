@@ -70,6 +70,7 @@ _KEPT: Final = {
     FindingCode.FALSE_HEAD: "The log was rewritten with all hashes recomputed. " + _COPIED,
     FindingCode.FALSE_CHECKPOINT: _COPIED,
     FindingCode.FALSE_SIGNATURE: "Somebody without the key made a checkpoint, or changed one. " + _COPIED,
+    FindingCode.FALSE_STAMP: "Look for the token in a copy of the sidecar, or ask the authority for it. " + _COPIED,
     FindingCode.BROKEN_SUCCESSION: "A key was used that must not be: take the keys of this host for stolen. " + _COPIED,
     FindingCode.FOREIGN_KEY: "Ask who keeps the log's keys whether they were exchanged. " + _COPIED,
 }

@@ -76,7 +76,8 @@ class AnchorReport:
     """A checkpoint that stood beside the log, and how the log stands to it.
 
     `cosigned` are the witnesses that count and have seen it, each by the name of its key and with the second, since
-    1970, at which it says so; `is_witnessed` if they are the quorum.
+    1970, at which it says so; `is_witnessed` if they are the quorum. `stamped_at` (RFC 3339, UTC) and `stamped_by` are
+    the time and the authority of its time stamp, None where none was accepted; `stamp_problem` says why one was not.
     """
 
     path: str
@@ -87,6 +88,9 @@ class AnchorReport:
     standing: str
     cosigned: tuple[tuple[str, int], ...]
     is_witnessed: bool
+    stamped_at: str | None
+    stamped_by: str | None
+    stamp_problem: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from aegis_audit.epoch import Roots, is_name_of
 from aegis_audit.errors import MalformedNote, UnusableKey
 from aegis_audit.note import VerifierKey
 from aegis_audit.segment import open_file
+from aegis_audit.timestamp import Authorities
 from aegis_audit.witness import WitnessPolicy
 
 _MAX_KEYS: Final = 65_536
@@ -33,7 +34,7 @@ class Pin:
 class Trust:
     """The keys that count; `discover` gives those that this host keeps for a log, by its origin.
 
-    `witnesses` says whose cosignatures count, None for nobody's.
+    `witnesses` says whose cosignatures count, and `authorities` whose time stamps, None for nobody's.
 
     Raises of `discover`:
         UnusableKey: they are there, and cannot be used.
@@ -43,6 +44,7 @@ class Trust:
     discover: Callable[[str], Roots | None] = lambda _: None
     place: str = "this host"
     witnesses: WitnessPolicy | None = None
+    authorities: Authorities | None = None
     problems: dict[str, str] = field(default_factory=dict[str, str])
     _found: dict[str, tuple[Pin, ...]] = field(default_factory=dict[str, tuple[Pin, ...]])
 

@@ -1,4 +1,4 @@
-"""Checkpoints from beside a log, held against its tree, its epochs and the witnesses that count."""
+"""Checkpoints from beside a log, held against its tree, its epochs, and the witnesses and authorities that count."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from aegis_audit.anchor import Anchor
 from aegis_audit.checks.known import Known, Standing
 from aegis_audit.checks.ledger import Ledger
-from aegis_audit.errors import BrokenSuccession, ForgedSignature
+from aegis_audit.errors import BrokenSuccession, ForgedSignature, ForgedStamp, UnprovenStamp
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.note import Signature
+from aegis_audit.timestamp import Stamp
 from aegis_audit.trust import Trust
 from aegis_audit.witness import NO_QUORUM, Witness
 
@@ -19,7 +20,8 @@ from aegis_audit.witness import NO_QUORUM, Witness
 class Anchoring:
     """An anchor, and how the log stands to it: `found` says what is there, `ledger` has its root at its size.
 
-    `cosigned` are the witnesses whose cosignatures verify; `is_witnessed` if they are the quorum.
+    `cosigned` are the witnesses whose cosignatures verify; `is_witnessed` if they are the quorum. `stamp` is what its
+    token proves, `unproven` why it proves nothing.
     """
 
     anchor: Anchor
@@ -29,6 +31,8 @@ class Anchoring:
     wrong: Finding | None = None
     cosigned: tuple[tuple[Witness, Signature], ...] = ()
     is_witnessed: bool = False
+    stamp: Stamp | None = None
+    unproven: str = ""
 
     @property
     def covered(self) -> range:
@@ -50,7 +54,8 @@ def hold(anchor: Anchor, ledgers: Sequence[Ledger], ends: Mapping[str | None, in
             wrong = _finding(anchor, FindingCode.FALSE_CHECKPOINT, f"root {root.hex()}")
             return Anchoring(anchor, Standing.CONTRADICTED, wrong=wrong)
     if holding:
-        return _vouch(Anchoring(anchor, Standing.HELD, ledger=holding[0]), holding[0], trust)
+        held = _vouch(Anchoring(anchor, Standing.HELD, ledger=holding[0]), holding[0], trust)
+        return held if held.wrong or anchor.token is None else _stamped(held, anchor.token, trust)
     if ends and checkpoint.origin not in ends and None not in ends:
         return Anchoring(anchor, Standing.FOREIGN, f"entries of {', '.join(map(repr, ends))}"[:300])
     end = ends.get(checkpoint.origin, ends.get(None, 0))
@@ -110,6 +115,19 @@ def _witnessed(held: Anchoring, trust: Trust) -> Anchoring:
     is_witnessed = is_known and policy.quorum != NO_QUORUM and policy.is_reached(made)
     cosigned = tuple((witness, made[witness.key]) for witness in policy.witnesses if witness.key in made)
     return replace(held, cosigned=cosigned, is_witnessed=is_witnessed)
+
+
+def _stamped(held: Anchoring, token: bytes, trust: Trust) -> Anchoring:
+    """Judge the time stamp of a checkpoint that the log holds."""
+    if trust.authorities is None:
+        return replace(held, unproven="no certificate of an authority was given")
+    try:
+        return replace(held, stamp=trust.authorities.judge(token, held.anchor.raw))
+    except UnprovenStamp as exc:
+        return replace(held, unproven=str(exc))
+    except ForgedStamp as exc:
+        place = Place(str(held.anchor.token_path), seq=held.anchor.checkpoint.size)
+        return replace(held, wrong=Finding(FindingCode.FALSE_STAMP, place, exc.expected, exc.found))
 
 
 def _finding(anchor: Anchor, code: FindingCode, found: str) -> Finding:

@@ -9,6 +9,7 @@ from aegis_audit.checks.known import Known
 from aegis_audit.key import default_directory, find_roots
 from aegis_audit.sidecar import booted_at, find_sidecars
 from aegis_audit.state import load
+from aegis_audit.timestamp import Authorities
 from aegis_audit.trust import Pin, Trust
 from aegis_audit.verify import Knowledge
 from aegis_audit.witness import WitnessPolicy
@@ -39,9 +40,11 @@ def gather(
     )
 
 
-def trust_in(pins: tuple[Pin, ...], witnesses: WitnessPolicy | None = None) -> Trust:
+def trust_in(
+    pins: tuple[Pin, ...], witnesses: WitnessPolicy | None = None, authorities: Authorities | None = None
+) -> Trust:
     """Return whose signatures count: the keys that were given, else those that this host keeps."""
     directory = default_directory()
     named = tuple(Pin(key, "named by the witness policy") for key in witnesses.logs) if witnesses else ()
     kept = f"kept on this host in {directory}"
-    return Trust((*pins, *named), lambda origin: find_roots(origin, directory), kept, witnesses)
+    return Trust((*pins, *named), lambda origin: find_roots(origin, directory), kept, witnesses, authorities)

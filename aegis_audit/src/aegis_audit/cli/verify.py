@@ -16,12 +16,13 @@ from aegis_audit.cli.gathering import gather, trust_in
 from aegis_audit.cli.options import FORM, KEYS, read_file
 from aegis_audit.crew import MAX_JOBS
 from aegis_audit.demand import Demands
-from aegis_audit.errors import MalformedNote, UnreadableSegment, UnusableQuery
+from aegis_audit.errors import MalformedNote, MissingExtra, UnreadableSegment, UnusableCertificate, UnusableQuery
 from aegis_audit.export import document
 from aegis_audit.headline import Headline
 from aegis_audit.level import Level
 from aegis_audit.query import parse_age
 from aegis_audit.state import store
+from aegis_audit.timestamp import MAX_CERTIFICATES, Authorities, load_certificates
 from aegis_audit.verify import examine
 from aegis_audit.witness import MAX_POLICY, WitnessPolicy
 
@@ -49,6 +50,15 @@ def _witnesses(ctx: click.Context, param: click.Parameter, path: Path | None) ->
     try:
         return None if path is None else WitnessPolicy.parse(read_file(path, MAX_POLICY))
     except (MalformedNote, UnreadableSegment) as exc:
+        raise click.BadParameter(str(exc), ctx, param) from exc
+
+
+def _authorities(ctx: click.Context, param: click.Parameter, paths: tuple[Path, ...]) -> Authorities | None:
+    """Read the certificates of time-stamp authorities."""
+    try:
+        given = [one for path in paths for one in load_certificates(read_file(path, MAX_CERTIFICATES))]
+        return Authorities(given) if given else None
+    except (MissingExtra, UnreadableSegment, UnusableCertificate) as exc:
         raise click.BadParameter(str(exc), ctx, param) from exc
 
 
@@ -83,7 +93,16 @@ def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A checkpoint that was kept elsewhere: the log must go on from it.",
+    help="A checkpoint that was kept elsewhere, with its time stamp if FILE.tsr is there: the log must go on from it.",
+)
+@click.option(
+    "--tsa-certificate",
+    "authorities",
+    multiple=True,
+    callback=_authorities,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Root certificates of a time-stamp authority, by which the time stamps of checkpoints are judged; repeatable.",
 )
 @click.option(
     "--witness-policy",
@@ -128,7 +147,7 @@ def verify(
 
     Example: aegis-audit verify --from-genesis ~/.local/state/aegis-mcp/
     """
-    trust = trust_in(options.pop("pins"), options.pop("witnesses"))
+    trust = trust_in(options.pop("pins"), options.pop("witnesses"), options.pop("authorities"))
     outside = {name: options.pop(name) for name in ("anchors", "heads", "no_sidecar")}
     knowledge = gather(paths, trust, state=state, **outside)
     now = parse_age("0s", datetime.now(UTC))
