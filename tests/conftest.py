@@ -44,11 +44,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
+@pytest.fixture
+def over_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put every upstream of a test behind HTTP."""
+    monkeypatch.setenv(OVER_HTTP, "1")
+
+
 @pytest.fixture(params=["command", "url"])
-def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def either_way(request: pytest.FixtureRequest) -> None:
     """Run a test with an upstream on pipes, and again with the same one behind HTTP: what holds here holds there."""
     if request.param == "url":
-        monkeypatch.setenv(OVER_HTTP, "1")
+        request.getfixturevalue("over_http")
 
 
 @pytest.hookimpl(wrapper=True)

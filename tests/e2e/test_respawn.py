@@ -45,7 +45,11 @@ class Lives:
         return len(list(self._kept.glob("*.jsonl")))
 
     def sent_to(self, life: int) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self._kept / f"{life}.jsonl").read_bytes().splitlines()]
+        """Return what a host has sent to the first life of which it made use, or to a later one."""
+        kept = sorted(self._kept.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+        lives = [[json.loads(line) for line in path.read_bytes().splitlines()] for path in kept]
+        used = [[frame for frame in frames if frame.get("id") != "bridge"] for frames in lives]
+        return [*filter(None, used)][life]
 
     def set(self, name: str, text: str = "") -> Path:
         path = self._kept / name
@@ -98,6 +102,25 @@ def test_a_call_that_an_upstream_fails_in_is_answered_and_a_fresh_one_goes_on(
     assert lives.stage.verify().returncode == 0
 
 
+@pytest.mark.usefixtures("over_http")
+def test_a_call_that_a_remote_upstream_fails_in_is_answered_and_a_new_session_goes_on(tmp_path: Path) -> None:
+    lives = Lives(tmp_path)
+    with lives.wrap() as host:
+        host.initialize()
+        start = time.monotonic()
+        assert _text(host.call("die", {})) == "No answer: the upstream 'frail' failed (502)"
+        assert time.monotonic() - start < LIMIT_SECONDS
+        assert _changes(host) == CHANGED
+        assert host.call("echo", {"n": 1})["result"]["content"][0]["text"] == '{"n": 1}'
+    first, second = lives.sent_to(0), lives.sent_to(1)
+    assert second[:2] == first[:2]
+    assert [frame["method"] for frame in second] == ["initialize", "notifications/initialized", "tools/call"]
+    assert lives.statuses() == ["upstream_lost", "ok"]
+    kinds = [entry["event"]["kind"] for entry in lives.stage.entries() if "kind" in entry["event"]]
+    assert kinds[3:] == ["upstream_started", "request_failed", "session_renewed", "gateway_stopped"]
+    assert lives.stage.verify().returncode == 0
+
+
 def test_what_an_upstream_says_last_arrives_before_it_is_lost(tmp_path: Path) -> None:
     lives = Lives(tmp_path)
     with lives.wrap() as host:
@@ -107,6 +130,7 @@ def test_what_an_upstream_says_last_arrives_before_it_is_lost(tmp_path: Path) ->
     assert lives.statuses() == ["ok"]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_what_a_host_has_asked_of_an_upstream_for_good_is_asked_of_the_fresh_one(tmp_path: Path) -> None:
     lives = Lives(tmp_path)
     with lives.wrap() as host:

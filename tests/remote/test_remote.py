@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,6 +19,7 @@ MODERN: Final[dict[str, Any]] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+CHANGED: Final = b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
 
 
 def _frames(stage: Stage) -> list[bytes]:
@@ -170,10 +172,40 @@ def test_a_session_that_the_server_has_forgotten_is_begun_anew(tmp_path: Path) -
             host.call("forget", {})
             assert text_of(host.call("echo", {"still": "here"})) == '{"still": "here"}'
             assert sum(json.loads(line).get("id") == "host-1" for line in host.lines) == 1
+    assert host.lines.count(CHANGED) == 1
     assert [entry["event"]["kind"] for entry in stage.entries() if "kind" in entry["event"]][-2:] == [
         "session_renewed",
         "gateway_stopped",
     ]
+
+
+def test_a_server_that_dies_in_a_call_is_answered_for_and_gone_on_with_once_it_is_back(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            assert text_of(host.call("die", {})) == "No answer: the upstream 'remote' broke the connection off"
+            why = "could not be reached: nothing takes connections there"
+            assert text_of(host.call("echo", {})) == f"No answer: the upstream 'remote' {why}"
+            with remote_server(tmp_path, "--port", str(urlsplit(url).port)):
+                assert text_of(host.call("echo", {"n": 1})) == '{"n": 1}'
+    assert host.lines.count(CHANGED) == 1
+    assert [entry["event"].get("status") for entry in stage.requests()] == [None, "upstream_lost"] * 2 + [None, "ok"]
+    assert stage.verify().returncode == 0
+
+
+@pytest.mark.parametrize("answer", [{"protocolVersion": "2024-11-05"}, {}])
+def test_a_session_that_does_not_begin_as_it_did_before_is_not_gone_on_with(
+    tmp_path: Path, answer: dict[str, Any]
+) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            host.call("forget", {"answer": answer})
+            why = "has forgotten the session, and does not begin it as it did before"
+            assert text_of(host.call("echo", {})) == f"No answer: the upstream 'remote' {why}"
+    assert stage.requests()[-1]["event"]["status"] == "upstream_lost"
 
 
 def test_a_redirect_within_the_origin_is_followed(tmp_path: Path) -> None:

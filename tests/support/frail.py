@@ -10,6 +10,8 @@ the input and live on).
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import sys
@@ -25,10 +27,12 @@ def _send(message: dict[str, Any]) -> None:
 
 
 def _life(directory: Path) -> Path:
-    number = len(list(directory.glob("*.jsonl")))
-    own = directory / f"{number}.jsonl"
-    own.touch()
-    return own
+    for number in itertools.count():
+        own = directory / f"{number}.jsonl"
+        with contextlib.suppress(FileExistsError):
+            own.touch(exist_ok=False)
+            return own
+    raise AssertionError
 
 
 def _call(message: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """A small remote server for what no published one does: it keeps every request, and fails in the way it is asked to.
 
-    python -P remote_server.py --received FILE [--certificate FILE --key FILE] [--stateless]
+    python -P remote_server.py --received FILE [--port PORT] [--certificate FILE --key FILE] [--stateless]
 
 (-P, because a neighbour bears the name of a module of the standard library.) It prints its address once it listens. A
 tool's name says how the call is answered; see `_CALLS`. Sessions are forgotten by the tool `forget`.
@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import base64
 import json
+import os
 import socket
 import sys
 import uuid
@@ -29,6 +30,11 @@ Message = dict[str, Any]
 
 _META: Final = "io.modelcontextprotocol/protocolVersion"
 _CALLS: Final[dict[str, Callable[[Message], Awaitable[Response]]]] = {}
+_introduction: Message = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {"tools": {"listChanged": True}},
+    "serverInfo": {"name": "remote", "version": "1"},
+}
 _received: Path
 _sessions: set[str] = set()
 _answers: dict[str, asyncio.Future[Message]] = {}
@@ -180,8 +186,16 @@ async def _hang_up(message: Message) -> Response:
 
 
 @_call
+async def _die(message: Message) -> Response:
+    os._exit(3)
+
+
+@_call
 async def _forget(message: Message) -> Response:
+    """Forget every session, and answer the next handshakes in the way that is asked for."""
+    global _introduction  # noqa: PLW0603
     _sessions.clear()
+    _introduction = message["params"]["arguments"].get("answer", _introduction)
     return JSONResponse(_text(message, "who are you?"))
 
 
@@ -245,13 +259,8 @@ async def _answer(message: Message) -> Response:
 def _begin(message: Message, *, is_stateless: bool) -> Response:
     session = uuid.uuid4().hex
     _sessions.add(session)
-    result: Message = {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {"tools": {"listChanged": True}},
-        "serverInfo": {"name": "remote", "version": "1"},
-    }
     headers = {} if is_stateless else {"mcp-session-id": session}
-    return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": result}, headers=headers)
+    return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": _introduction}, headers=headers)
 
 
 def _resumed(request: Request) -> Response:
@@ -304,6 +313,7 @@ def main() -> None:
     global _received  # noqa: PLW0603
     parser = argparse.ArgumentParser()
     parser.add_argument("--received", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--certificate")
     parser.add_argument("--key")
     parser.add_argument("--stateless", action="store_true")
@@ -316,7 +326,7 @@ def main() -> None:
     async def moved(_: Request) -> Response:
         return RedirectResponse("/mcp", 308)
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", options.port))
     scheme = "https" if options.certificate else "http"
     sys.stdout.write(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/mcp\n")
     sys.stdout.flush()

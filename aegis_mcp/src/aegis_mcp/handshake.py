@@ -74,15 +74,18 @@ class Handshake:
         return "result" in answer.message and _members(answer.message["result"]).get("protocolVersion") == self._version
 
     def rest(self) -> list[bytes]:
-        """Return what a fresh upstream is sent once it has answered `initialize`: what the host had sent after that.
+        """Return what a fresh upstream is sent once it has answered `initialize`: what the host had sent after that."""
+        return ([self._initialized] if self._initialized else []) + self.standing()
+
+    def standing(self) -> list[bytes]:
+        """Return what the host has asked for good: how much is logged, and what it has subscribed to.
 
         The requests bear ids of their own, since the host may use its own ones again.
         """
         again = ([self._level] if self._level else []) + [*self._subscribed.values()]
         ids = [f"aegis-replay-{number}" for number in range(len(again))]
-        self._own = {frames.key_of(request_id) for request_id in ids}
-        requests = [frames.dump({**frame.message, "id": own}) for frame, own in zip(again, ids, strict=True)]
-        return ([self._initialized] if self._initialized else []) + requests
+        self._own |= {frames.key_of(request_id) for request_id in ids}
+        return [frames.dump({**frame.message, "id": own}) for frame, own in zip(again, ids, strict=True)]
 
     def _initialize_answered(self, request: Frame, answer: Frame) -> bytes | None:
         is_locked = _code(answer) == UNSUPPORTED_VERSION and self._opening != "initialize"

@@ -22,7 +22,7 @@ from aegis_mcp.enforcement import Enforcement, OpenPins
 from aegis_mcp.errors import MalformedFrame, UpstreamUnavailable
 from aegis_mcp.events import Events, say
 from aegis_mcp.frame import MAX_FRAME, Frame, FrameKind
-from aegis_mcp.upstream.incident import Incident, Incidents
+from aegis_mcp.upstream.incident import Incident, IncidentKind, Incidents
 from aegis_mcp.upstream.link import Link, Sink, Start
 
 _HANDSHAKE_SECONDS: Final = 30.0
@@ -203,6 +203,10 @@ class Supervisor:
 
     async def _note(self, incident: Incident) -> None:
         await self._events.record(EventKind(incident.kind.value), **incident.details)
+        if incident.kind is IncidentKind.SESSION_RENEWED:
+            # Perhaps it was started anew: it knows nothing of what was asked for good, and its lists may differ.
+            await self._gate.host_sent(self._gate.handshake.standing())
+            self._gate.announce()
 
     async def _record(self, kind: EventKind, **details: object) -> None:
         await self._events.record(kind, server=self._served.name, **details)

@@ -22,7 +22,7 @@ from aegis_mcp.upstream.exchange import Departure, Endpoint, Http, refusal
 from aegis_mcp.upstream.incident import IncidentKind, Incidents
 from aegis_mcp.upstream.mailbox import Arrivals, Departures
 from aegis_mcp.upstream.stamp import Stamp, revision_of
-from aegis_mcp.upstream.stream import LONGEST_PAUSE, Stream, one_line
+from aegis_mcp.upstream.stream import LONGEST_PAUSE, PAUSE, Stream, one_line
 
 _SESSION: Final = "mcp-session-id"
 _OPENING: Final = frozenset({"initialize", "server/discover"})
@@ -219,18 +219,24 @@ class RemoteUpstream:
             await self.inbox.put(line)
             return False
 
-        session, stream, pause = self._session, Stream(take), 0.0
+        session, stream, pause, was_there = self._session, Stream(take), 0.0, False
         while session == self._session:
             await asyncio.sleep(pause)
-            pause = min(2 * pause + stream.pause, LONGEST_PAUSE)
+            pause = min(2 * pause + max(stream.pause, PAUSE), LONGEST_PAUSE)
             with contextlib.suppress(GatewayError):
                 async with self._http.exchange("GET", self._headers() | stream.headers, None, departure) as response:
-                    if response.status_code in {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_FOUND}:
-                        return  # the server sends nothing unasked, or has forgotten the session
+                    is_forgotten = response.status_code == HTTPStatus.NOT_FOUND
                     if response.is_success:
-                        pause = 0.0
+                        was_there, pause = True, 0.0
                         await stream.follow(self._http, response)
                         pause = stream.pause
+                if is_forgotten and was_there:
+                    # A host that only waits would never hear again of what it waits for. But a server may forget each
+                    # session as soon as it has begun.
+                    await asyncio.sleep(PAUSE)
+                    await self._renew(session)
+                elif is_forgotten or response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+                    return  # the server sends nothing unasked
             departure.sent.set()
 
     async def _renew(self, lost: str | None) -> None:
@@ -239,25 +245,30 @@ class RemoteUpstream:
             if self._session != lost:
                 return  # another request has done it meanwhile
             opening, *initialized = self._handshake
-            async with self._http.exchange("POST", _TYPES | self._stamp.headers(opening), opening.raw) as response:
+            async with self._http.exchange("POST", _TYPES, opening.raw) as response:
                 if not response.is_success:
                     raise UpstreamUnavailable(f"has forgotten the session, and {refusal(response)}")
+                if await self._revision_in(response, opening) != self._stamp.revision:
+                    raise UpstreamUnavailable("has forgotten the session, and does not begin it as it did before")
                 self._session = response.headers.get(_SESSION)
-                await self._settle(opening, response)
             for frame in initialized:
                 await self._tell(frame)
             self._incidents.report(IncidentKind.SESSION_RENEWED)
 
-    async def _settle(self, opening: Frame, response: httpx2.Response) -> None:
-        """Take the answer to the handshake, of which the host needs to know nothing."""
+    async def _revision_in(self, response: httpx2.Response, opening: Frame) -> object:
+        """Return the revision that the answer to a handshake agrees to; the host needs to know nothing else of it."""
+        found: list[object] = []
 
         async def take(line: bytes) -> bool:
-            return self._is_answer(opening, line)
+            if answer := _answer_in(line, opening):
+                found.append(_result_of(answer).get("protocolVersion"))
+            return bool(found)
 
         if _type_of(response) == "application/json":
             await take(one_line(await self._http.body(response)))
         else:
             await Stream(take, self._endpoint.timeout).follow(self._http, response)
+        return found[0] if found else None
 
     async def _say_farewell(self) -> None:
         if self._session:
@@ -266,16 +277,10 @@ class RemoteUpstream:
 
     def _is_answer(self, frame: Frame, line: bytes) -> bool:
         """Tell whether a line answers a request, and learn from it how to ask from now on."""
-        try:
-            answer = frames.parse(line)
-        except MalformedFrame:
-            return False  # the gate records it
-        if answer.kind is not FrameKind.RESPONSE or answer.key != frame.key:
-            return False
-        result = answer.message.get("result")
-        if isinstance(result, dict):
-            self._stamp.learn(frame, cast("dict[str, Any]", result))
-        return True
+        answer = _answer_in(line, frame)
+        if answer:
+            self._stamp.learn(frame, _result_of(answer))
+        return answer is not None
 
     def _headers(self, frame: Frame | None = None) -> dict[str, str]:
         session = {_SESSION: self._session} if self._session else {}
@@ -300,6 +305,20 @@ async def _left(departure: Departure) -> None:
 
 def _type_of(response: httpx2.Response) -> str:
     return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _answer_in(line: bytes, frame: Frame) -> Frame | None:
+    """Return the answer to a request, None where a line is another message, or none: that is recorded by the gate."""
+    try:
+        answer = frames.parse(line)
+    except MalformedFrame:
+        return None
+    return answer if answer.kind is FrameKind.RESPONSE and answer.key == frame.key else None
+
+
+def _result_of(answer: Frame) -> dict[str, Any]:
+    result = answer.message.get("result")
+    return cast("dict[str, Any]", result) if isinstance(result, dict) else {}
 
 
 def _error_to(frame: Frame, line: bytes) -> bytes | None:

@@ -27,7 +27,8 @@ class Stamp:
     """What one upstream has to be told beside the body, learned from what it has answered."""
 
     def __init__(self) -> None:
-        self._revision: str | None = None
+        self.revision: str | None = None
+        """The revision that the last request named, or the handshake has agreed on."""
         self.is_modern = False
         """Whether the last request was one of the era without handshake."""
         self._marked: dict[str, dict[tuple[str, ...], str]] = {}
@@ -36,9 +37,9 @@ class Stamp:
         """Return the headers of a message from the host."""
         revision = revision_of(frame)
         if frame.method == "initialize":
-            self._revision = None  # it is what is to be agreed on
+            self.revision = None  # it is what is to be agreed on
         elif revision:
-            self._revision = revision
+            self.revision = revision
         if frame.kind is FrameKind.REQUEST:
             self.is_modern = revision is not None
         headers = self.session_headers()
@@ -48,14 +49,14 @@ class Stamp:
 
     def session_headers(self) -> dict[str, str]:
         """Return the headers of a request that carries no message."""
-        if not self._revision:
+        if not self.revision:
             return {}
-        return {inbound.MCP_PROTOCOL_VERSION_HEADER: inbound.encode_header_value(self._revision)}
+        return {inbound.MCP_PROTOCOL_VERSION_HEADER: inbound.encode_header_value(self.revision)}
 
     def learn(self, asked: Frame, result: dict[str, Any]) -> None:
         """Keep what an answer says of how to ask from now on."""
         if asked.method == "initialize" and isinstance(result.get("protocolVersion"), str):
-            self._revision = result["protocolVersion"]
+            self.revision = result["protocolVersion"]
         elif asked.method == "tools/list" and isinstance(result.get("tools"), list):
             if "cursor" not in asked.params:
                 self._marked.clear()

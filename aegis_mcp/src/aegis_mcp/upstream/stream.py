@@ -12,7 +12,8 @@ import httpx2
 from aegis_mcp.errors import UpstreamUnavailable
 from aegis_mcp.upstream.exchange import Http
 
-_PAUSE: Final = 1.0
+PAUSE: Final = 1.0
+"""Seconds between two responses, unless the server asks for others."""
 LONGEST_PAUSE: Final = 30.0
 """Seconds between two responses at the most, whatever the server asks for."""
 
@@ -29,7 +30,7 @@ class Stream:
         self._since = time.monotonic()
         self.last: str | None = None
         """The id of the last event, from which a server can go on (server-sent events, Last-Event-ID)."""
-        self.pause = _PAUSE
+        self.pause = PAUSE
 
     @property
     def headers(self) -> dict[str, str]:
