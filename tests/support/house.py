@@ -16,7 +16,7 @@ SOURCES: Final = {
 # A module imports only from lines above its own.
 LAYERS: Final = {
     "aegis_audit": (
-        ("escape", "level", "signature", "streams", "verdict"),
+        ("escape", "level", "signature", "streams", "value", "verdict"),
         ("demand", "finding"),
         ("errors", "report"),
         ("canonical", "expand", "note", "timestamp", "tree", "checks/findings"),
@@ -130,8 +130,8 @@ LAYERS: Final = {
 # Only the gate sees policy, audit, pins and upstream; they never see each other.
 SIBLINGS: Final = ("policy", "audit", "pins", "upstream")
 
-# What the gateway knows of the auditor is the format of the log, how text is made safe to show and how a command ends,
-# never how it judges.
+# What the gateway knows of the auditor is the format of the log, how text is made safe to show, how a command ends and
+# what a value is, never how it judges.
 FORMAT: Final = (
     "canonical",
     "chain",
@@ -145,6 +145,7 @@ FORMAT: Final = (
     "note",
     "streams",
     "tree",
+    "value",
     "witness",
 )
 # One module reads logs back, to decide anew on what they hold: it finds segments, plain or compressed, and takes intact

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
 
 from aegis_audit.errors import MalformedNote
 from aegis_audit.note import decode64, is_name
 from aegis_audit.tree import HASH_SIZE
+from aegis_audit.value import Value
 
 _SIZE = re.compile("0|[1-9][0-9]{0,18}")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Value):
     """The first `size` entries of the log `origin`, whose tree has the 32-byte `root`.
 
     `extensions` are lines of other programs' checkpoints: read, kept and never written by Aegis.

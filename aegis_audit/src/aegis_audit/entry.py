@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
 
 import orjson
@@ -18,6 +17,7 @@ import orjson
 from aegis_audit import canonical
 from aegis_audit.errors import MalformedEntry, UnencodableValue
 from aegis_audit.finding import FindingCode
+from aegis_audit.value import Value
 
 VERSION: Final = 1
 MAX_LINE: Final = 65_535
@@ -89,8 +89,7 @@ _FORMS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value):
     """One entry, parsed; `computed_hash` is what the bytes hash to, `entry_hash` is what the entry states."""
 
     seq: int

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Final
 
 from aegis_audit.checkpoint import Checkpoint
 from aegis_audit.errors import BrokenSuccession, MalformedNote
 from aegis_audit.note import KeyKind, Note, VerifierKey
+from aegis_audit.value import Value, replace
 
 _INFIX: Final = "/e/"
 
@@ -28,8 +28,7 @@ def is_name_of(origin: str, name: str) -> bool:
     return name == origin or name.startswith(origin + _INFIX)
 
 
-@dataclass(frozen=True, slots=True)
-class Roots:
+class Roots(Value):
     """The public halves that a log declares at its start: of the log's key, and of the key of epoch 0."""
 
     log_key: VerifierKey
@@ -53,8 +52,7 @@ class Roots:
         return cls(*keys)
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Value):
     """An epoch, its key, and the size of the first checkpoint that it signed; 0 for epoch 0."""
 
     epoch: int
@@ -62,8 +60,7 @@ class Term:
     since: int
 
 
-@dataclass(frozen=True, slots=True)
-class EpochChain:
+class EpochChain(Value):
     """The epochs of a log so far, and the one that is announced: its key, and the number of the entry that says so."""
 
     origin: str

@@ -6,9 +6,9 @@ and a test holds the two together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from aegis_audit.value import Value
 from aegis_audit.verdict import Verdict
 
 
@@ -90,8 +90,7 @@ class FindingCode(Enum):
         return self.verdict is Verdict.VALID
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value):
     """Where in the evidence: `line` from 1, `offset` in bytes of the expanded segment, `seq` where it is known."""
 
     path: str
@@ -100,8 +99,7 @@ class Place:
     seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Value):
     """One finding: what it is, where it is, what was expected and what was found.
 
     `expected` and `found` may quote the log and are hostile: they are escaped where they are shown. `missing` are the

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -24,6 +23,7 @@ from aegis_audit.checkpoint import Checkpoint
 from aegis_audit.epoch import Roots, epoch_name
 from aegis_audit.errors import AbsentKey, MalformedNote, UnusableKey
 from aegis_audit.note import Note, SigningKey, VerifierKey, is_name, sign
+from aegis_audit.value import Value, field
 
 DIRECTORY_VARIABLE: Final = "AEGIS_KEYS"
 KEY_VARIABLE: Final = "AEGIS_SIGNING_KEY"
@@ -73,8 +73,7 @@ def given_key(environ: Mapping[str, str] = os.environ) -> SigningKey | None:
         raise UnusableKey(f"${KEY_VARIABLE}", str(exc)) from exc
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRing:
+class KeyRing(Value):
     """The keys of one log. Whoever uses it holds the lock of the log.
 
     The key of an epoch is read when it is needed and not kept: another process may have handed over since.

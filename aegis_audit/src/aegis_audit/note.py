@@ -11,13 +11,13 @@ import binascii
 import re
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
 from typing import Final
 
 from aegis_audit import signature
 from aegis_audit.errors import ForgedSignature, MalformedNote
+from aegis_audit.value import Value, field
 
 MAX_NOTE: Final = 262_144
 """Bytes of the longest note that is read; one in a log is shorter than its line."""
@@ -45,8 +45,7 @@ class KeyKind(Enum):
     """Ed25519 over the note and a time: how a witness signs (cosignature/v1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Value):
     """One line below a note: the name and the 4-byte id of a key, and what it made."""
 
     name: str
@@ -78,8 +77,7 @@ class Signature:
         return int(_TIMESTAMP.unpack_from(self.blob)[0])
 
 
-@dataclass(frozen=True, slots=True)
-class VerifierKey:
+class VerifierKey(Value):
     """The public half of a key, 32 bytes, with the name that it signs by."""
 
     name: str
@@ -122,14 +120,13 @@ class VerifierKey:
         return signature.is_signed_by(self.public, blob, message)
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
+class SigningKey(Value):
     """A private key and its public half: the 32-byte seed never shows in a message or a traceback."""
 
     name: str
     seed: bytes = field(repr=False)
-    verifier: VerifierKey = field(init=False, repr=False, compare=False)
-    _private: signature.PrivateKey = field(init=False, repr=False, compare=False)
+    verifier: VerifierKey = field(init=False)
+    _private: signature.PrivateKey = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_private", signature.private_key(self.seed))
@@ -165,8 +162,7 @@ class SigningKey:
         return Signature(self.name, self.verifier.key_id, signature.sign(self._private, text.encode("utf-8")))
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Value):
     """A text that ends in LF, and the signatures below it, at least one."""
 
     text: str

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from aegis_audit import value
 from aegis_audit.account import Examined, report_of, state_of
 from aegis_audit.anchor import Anchor
 from aegis_audit.archive import find_segments
@@ -232,7 +233,7 @@ def _unless_moved(findings: Iterable[Finding], moved: str) -> Iterator[Finding]:
     for one in findings:
         is_absence = one.code in {FindingCode.ROLLED_BACK, FindingCode.REPLACED}
         if moved and is_absence:
-            yield replace(one, code=FindingCode.SHORT_OF_HEAD, found=f"{one.found}; {moved}")
+            yield value.replace(one, code=FindingCode.SHORT_OF_HEAD, found=f"{one.found}; {moved}")
         else:
             yield one
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, cast
 
 from aegis_audit.escape import defuse
+from aegis_audit.value import Value, replace
 from aegis_mcp import frame as frames
 from aegis_mcp import identity
 from aegis_mcp.audit.record import Asked
@@ -66,8 +66,7 @@ class Question(NamedTuple):
         return defuse(f"{who} {what}? With {shown}. Asked because {self.decision.reason}.")
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(Value):
     """A request that came again with an answer: as it was asked about, under its new id.
 
     One `is_stale` whose question is not open, or was about another request; then `frame` is as it came.
@@ -78,8 +77,7 @@ class Again:
     is_stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(Value):
     """A question that is open until `expires`, in seconds of the monotonic clock."""
 
     question: Question

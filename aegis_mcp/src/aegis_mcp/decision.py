@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NamedTuple
+
+from aegis_audit.value import Value
 
 
 class Word(Enum):
@@ -93,8 +94,7 @@ class Request(NamedTuple):
     is_from_upstream: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Value):
     """The answer: `rule` is the id of the rule that decided or `defaults.<access>`, `reason` is for a person.
 
     `is_recorded` is False only for housekeeping that no rule names. `secrets` is what happens to credentials in the

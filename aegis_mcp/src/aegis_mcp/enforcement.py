@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from aegis_audit.entry import Draft
+from aegis_audit.value import replace
 from aegis_mcp import asking, identity
 from aegis_mcp import frame as frames
 from aegis_mcp.asking import Asking, Question

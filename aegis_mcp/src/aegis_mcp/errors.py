@@ -17,7 +17,7 @@ No message holds a secret: not an argument, not a value from the environment, no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from aegis_audit.value import Value
 
 
 class GatewayError(Exception):
@@ -28,8 +28,7 @@ class ConfigError(GatewayError):
     """What the operator gave cannot be used; the message says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(Value):
     """One mistake in a policy file; `line` and `column` count from 1."""
 
     line: int

@@ -6,9 +6,9 @@ They are requests to the host like those of the handshake era (sampling, elicita
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from aegis_audit.value import Value
 from aegis_mcp.lane import Flight
 
 MAX_INPUTS: Final = 100
@@ -20,8 +20,7 @@ MAX_OPEN: Final = 256
 _URL_ELICITATION_REQUIRED: Final = -32042
 
 
-@dataclass(frozen=True, slots=True)
-class InputRequest:
+class InputRequest(Value):
     """One request inside an answer: the key under which the host responds, "" where it does not."""
 
     key: str

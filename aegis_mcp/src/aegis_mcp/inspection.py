@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from aegis_audit.entry import Draft
+from aegis_audit.value import Value, replace
 from aegis_mcp import identity, inputs, results
 from aegis_mcp.audit.record import Answer, Asked, Client, Recordkeeper, Status
 from aegis_mcp.decision import Decision, Effect, Request, Secrets
@@ -25,8 +25,7 @@ from aegis_mcp.policy.model import Policy
 from aegis_mcp.tasks import Tasks
 
 
-@dataclass(frozen=True, slots=True)
-class Inspected:
+class Inspected(Value):
     """An answer as the host gets it, or the reason why it does not.
 
     `drafts` go into the log with the outcome, `intents` after it: of requests to the host, so that the answer must not
@@ -40,8 +39,7 @@ class Inspected:
     redacted: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(Value):
     """One request to the host inside a message, and the decision on it."""
 
     wanted: InputRequest

@@ -13,10 +13,10 @@ import stat
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
+from aegis_audit.value import Value, replace
 from aegis_mcp.decision import Decision, Effect, Request
 from aegis_mcp.lock import try_lock, unlock
 from aegis_mcp.policy.evaluation import limits_of
@@ -32,8 +32,7 @@ _FLAGS: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(o
 _QUICKLY: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Bucket:
+class _Bucket(Value):
     """So many are left at this time, in ns since the epoch: wall time, which all processes share."""
 
     left: float

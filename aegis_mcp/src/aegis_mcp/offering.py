@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from aegis_audit.value import Value
 from aegis_mcp import frame as frames
 from aegis_mcp import identity
 from aegis_mcp.decision import Request
@@ -26,8 +26,7 @@ from aegis_mcp.upstream.catalog import read_only_hint
 Item = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _List:
+class _List(Value):
     """A list of the protocol: the member that holds it, what names an item, and how an item is asked for.
 
     `subject` is the word of a request for it, empty where a request stands for any; `kind` is None for what is not

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
 
+from aegis_audit.value import replace
 from aegis_mcp.audit.record import MAX_TEXT, EventKind
 from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.errors import ConfigError

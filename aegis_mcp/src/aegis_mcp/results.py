@@ -6,9 +6,9 @@ anything look like a credential in it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from aegis_audit.value import Value
 from aegis_mcp import frame as frames
 from aegis_mcp.audit import credential
 from aegis_mcp.decision import Secrets
@@ -22,8 +22,7 @@ _VERBATIM: Final = frozenset({"_meta", "blob", "mimeType", "nextCursor", "reques
 _BINARY: Final = frozenset({"image", "audio"})
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Value):
     """What is left of an answer: its bytes, how many credentials are gone, and why it must not reach the host."""
 
     raw: bytes

@@ -6,11 +6,12 @@ platform's own directories.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 import platformdirs
+
+from aegis_audit.value import Value
 
 _APP = "aegis-mcp"
 
@@ -58,8 +59,7 @@ class OnLag(Enum):
     DENY = "deny"
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Value):
     """One place outside the host: a path, a URL, or a command with its arguments."""
 
     kind: AnchorKind
@@ -70,8 +70,7 @@ class Anchor:
         return f"{self.kind.value} {self.target[0]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Anchors:
+class Anchors(Value):
     """The places outside the host; `max_lag` is how many seconds one of them may be behind."""
 
     places: tuple[Anchor, ...] = ()
@@ -87,8 +86,7 @@ class Signatures(Enum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
+class Rotation(Value):
     """When the log goes on in a new segment, and how long those that are full are kept; None for no bound.
 
     `max_bytes` is how large a segment may grow; the newest `keep_segments` of those that were rotated are kept, and of
@@ -100,8 +98,7 @@ class Rotation:
     keep_days: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AuditSettings:
+class AuditSettings(Value):
     """How the log is written; `deadline` in seconds, more than 0 and at most 60."""
 
     arguments: ArgumentMode = ArgumentMode.REDACTED

@@ -10,10 +10,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from aegis_audit.value import Value
 from aegis_mcp import frame as frames
 from aegis_mcp import relay
 from aegis_mcp.audit.record import EventKind, Status
@@ -35,8 +35,7 @@ _MAX_EARLY: Final = 2 * MAX_FRAME
 """Bytes that it may send before that answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(Value):
     """The upstream to serve: its name in policy and log, how it is started, and what the log says of that.
 
     `address` is the program of a command, or the origin of a URL: nothing that may hold a secret. `open_pins` opens the

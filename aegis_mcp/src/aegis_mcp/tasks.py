@@ -5,9 +5,9 @@ A task may outlive the gateway that has seen it made; then nobody knows its call
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from aegis_audit.value import Value
 from aegis_mcp.decision import Request, Secrets
 from aegis_mcp.frame import Frame
 from aegis_mcp.lane import Flight
@@ -22,8 +22,7 @@ _CONTINUING: Final = frozenset({"tasks/update", "tasks/cancel"})
 _RESULTS: Final = _CONTINUING | {"tasks/get", "tasks/result"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Value):
     request: Request
     secrets: Secrets | None
 

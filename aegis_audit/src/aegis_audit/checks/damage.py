@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from aegis_audit.checks.findings import Findings
@@ -17,6 +17,7 @@ from aegis_audit.errors import DamagedSegment, MalformedEntry
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.report import MAX_FINDINGS
 from aegis_audit.segment import Line
+from aegis_audit.value import replace
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ of epochs is known is kept until then: segments may come in any order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from aegis_audit.chain import Head
@@ -26,6 +26,7 @@ from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.note import Note, VerifierKey
 from aegis_audit.tree import EMPTY, CompactRange
 from aegis_audit.trust import Trust
+from aegis_audit.value import Value, replace
 
 MAX_LEDGERS: Final = 256
 """Ledgers that are kept at one time; a set of segments in order needs one for each log."""
@@ -34,8 +35,7 @@ MAX_DEFERRED: Final = 4096
 """Statements of one ledger that wait until its place in the chain of epochs is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Value):
     """What an entry says of keys or of the tree: `root` is that of all entries before it."""
 
     seq: int
@@ -45,8 +45,7 @@ class Statement:
     root: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(Value):
     """A checkpoint that holds but for its signatures, which these keys have to make."""
 
     checkpoint: Checkpoint

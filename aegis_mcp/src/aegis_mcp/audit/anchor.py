@@ -10,12 +10,12 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from aegis_audit.value import Value
 from aegis_mcp.audit import stamping
 from aegis_mcp.audit.cosigning import Cosigning
 from aegis_mcp.audit.sidecar import put, sidecar_of
@@ -30,8 +30,7 @@ _SYSLOG: Final = "<109>aegis-mcp: checkpoint "
 """Facility 13, log audit, and severity 5, notice (RFC 5424 §6.2.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value):
     """A place that takes checkpoints: `publish` returns once one is there, or raises `AnchorUnavailable`.
 
     A place is not asked again within `spacing` seconds.
@@ -43,8 +42,7 @@ class Place:
     spacing: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Value):
     """A file that is there while a place is behind, and whose time says since when: it outlives the gateway."""
 
     path: Path

@@ -10,13 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aegis_audit.entry import Draft
-from aegis_mcp.audit.anchor import Place, place_of
 from aegis_mcp.audit.sidecar import sidecar_of
 from aegis_mcp.errors import AnchorUnavailable
-from aegis_mcp.settings import Anchors, OnLag
+from aegis_mcp.settings import Anchor, Anchors, OnLag
+
+if TYPE_CHECKING:
+    from aegis_mcp.audit.anchor import Place
 
 _PAUSE: Final = 5.0
 """Seconds until a place that has failed is tried again."""
@@ -42,7 +44,7 @@ class Anchoring:
         self._anchors = anchors
         self._log = log
         self._entry = entry
-        self._couriers = [_Courier(place_of(anchor, log, warn), warn) for anchor in anchors.places]
+        self._couriers = [_Courier(_place(anchor, log, warn), warn) for anchor in anchors.places]
 
     def resume(self) -> None:
         """Go on with the places that were behind when an earlier gateway ended: their time goes on, too."""
@@ -76,6 +78,12 @@ class Anchoring:
             courier.end()
         for courier in self._couriers:
             courier.wait(deadline - time.monotonic())
+
+
+def _place(anchor: Anchor, log: Path, warn: Callable[[str], None]) -> Place:
+    from aegis_mcp.audit.anchor import place_of  # noqa: PLC0415 - who has no anchor does not load what one takes
+
+    return place_of(anchor, log, warn)
 
 
 class _Courier:

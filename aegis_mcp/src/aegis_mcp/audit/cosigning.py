@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from aegis_audit.checkpoint import Checkpoint
 from aegis_audit.errors import ForgedSignature, MalformedNote
 from aegis_audit.note import Note, Signature, VerifierKey
+from aegis_audit.value import Value
 from aegis_audit.witness import MAX_POLICY, NO_QUORUM, Witness, WitnessPolicy
 from aegis_mcp.audit.growth import Growth
 from aegis_mcp.audit.posting import Answer, check_url, post
@@ -32,8 +32,7 @@ _REFUSALS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Submission:
+class _Submission(Value):
     """A checkpoint as it is sent."""
 
     raw: bytes

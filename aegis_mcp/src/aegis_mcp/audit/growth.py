@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -20,6 +19,7 @@ from aegis_audit.entry import Entry
 from aegis_audit.errors import AuditError
 from aegis_audit.segment import Segment
 from aegis_audit.tree import CompactRange, extension_proof
+from aegis_audit.value import Value
 from aegis_mcp.audit.survey import tree_before
 from aegis_mcp.errors import AnchorUnavailable
 
@@ -32,8 +32,7 @@ _STEP: Final = 256
 _SPOTS: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class _Spot:
+class _Spot(Value):
     """Where the log, the file with this inode, goes on behind a tree."""
 
     inode: int

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import secrets
 import socket
-from dataclasses import replace
 from typing import Final
 
 from aegis_audit.chain import GENESIS
 from aegis_audit.entry import MAX_LINE
 from aegis_audit.mark import Mark
 from aegis_audit.tree import EMPTY
+from aegis_audit.value import replace
 from aegis_mcp import __version__
 from aegis_mcp.audit import survey
 from aegis_mcp.audit.signing import Signing
@@ -66,7 +66,7 @@ class Mending:
         found = survey.beyond(content, 0, ahead.head)
         if found.leaves:
             return self._take_over(mark._replace(inode=inode, offset=0))
-        lost = self._lost_with_cut(mark, content) if reason == "truncated" else Lost()
+        lost = self._lost_with_cut(mark, content) if reason == "truncated" else Lost([], [])
         again = [one for one in survey.numbered(ahead.data, ahead.head.seq) if one[1] not in content]
         end = _behind(mark, ahead)._replace(inode=inode, offset=size)
         return self._write_opening(end, reason, replace(lost, lines=[*lost.lines, *again]), found)

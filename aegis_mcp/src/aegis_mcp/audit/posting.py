@@ -6,10 +6,10 @@ Neither follows to where it is sent on, nor minds how it is answered: what an an
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from aegis_audit.value import Value
 from aegis_mcp.errors import AnchorUnavailable, ConfigError
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ MAX_ANSWER: Final = 262_144
 """Bytes of the longest answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Value):
     """What was answered; `kind` is its content type, without parameters."""
 
     status: int

@@ -12,10 +12,10 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from aegis_audit.entry import Draft
+from aegis_audit.value import Value
 from aegis_mcp.audit.anchoring import Anchoring
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.storage import LogLocked
@@ -29,8 +29,7 @@ _MARGIN: Final = 0.05
 """Seconds by which the thread gives up before those who wait for it do."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
+class _Batch(Value):
     """Entries that wait for the thread; nobody waits for them after `expires`, on the monotonic clock.
 
     Without entries it asks for a checkpoint.

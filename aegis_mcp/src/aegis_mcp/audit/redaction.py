@@ -17,12 +17,12 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
 from aegis_audit import canonical
 from aegis_audit.errors import UnencodableValue
+from aegis_audit.value import Value, field
 from aegis_mcp.audit import credential
 from aegis_mcp.errors import ConfigError
 from aegis_mcp.settings import ArgumentMode
@@ -44,8 +44,7 @@ _DOMAIN: Final = b"aegis/redaction/v1\0"
 _KEY_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class RedactionKey:
+class RedactionKey(Value):
     """The key of the digests: 32 bytes, named by the first 8 hex digits of its SHA-256."""
 
     _secret: bytes = field(repr=False)

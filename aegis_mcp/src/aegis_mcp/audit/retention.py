@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -15,15 +14,14 @@ from typing import Final
 
 from aegis_audit.entry import Entry
 from aegis_audit.errors import AuditError
-from aegis_audit.segment import Segment
+from aegis_audit.value import Value
 from aegis_mcp.settings import Rotation
 
 _NAME: Final = re.compile(r"-[0-9]{8}T[0-9]{6}Z-[0-9]+(\.(gz|xz|bz2|zst))?")
 _MOST_LISTED: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Value):
     """A segment that was rotated by us, compressed since or not: where it is, and its first entry."""
 
     path: Path
@@ -59,6 +57,8 @@ def to_drop(segments: Sequence[Kept], follower: Entry, rotation: Rotation, now: 
 
 
 def _found(log: Path) -> Iterator[Kept]:
+    from aegis_audit.segment import Segment  # noqa: PLC0415 - only a rotation reads what is compressed
+
     for path in log.parent.iterdir():
         if path.name.startswith(log.name) and _NAME.fullmatch(path.name.removeprefix(log.name)):
             try:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aegis_audit.errors import UnusableKey
 from aegis_audit.mark import Mark
+from aegis_audit.value import Value
 from aegis_mcp.audit.writer import Writer
 from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.settings import Signatures
@@ -35,8 +35,7 @@ LONGEST_EPOCH: Final = 16_384
 """Entries after which it ends whoever waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Value):
     """Whether the log may go on without its private keys, and where they are: None for the usual place.
 
     `warn` tells a person; `publish` gets each checkpoint that is on the disk, and must not wait.

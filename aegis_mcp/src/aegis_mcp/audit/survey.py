@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, cast
 
@@ -16,6 +15,7 @@ from aegis_audit.chain import GENESIS, Head
 from aegis_audit.entry import MAX_LINE, Entry
 from aegis_audit.errors import MalformedEntry
 from aegis_audit.tree import EMPTY, CompactRange
+from aegis_audit.value import Value
 
 LAST: Final = 16 * MAX_LINE
 """Bytes at the end of a log that are searched for its last entry."""
@@ -25,8 +25,7 @@ _SIGNS: Final = frozenset({"log_key", "signed"})
 """Members of an event that only a signed log has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Beyond:
+class Beyond(Value):
     """What stands beyond a head: the head after it, attestations of what is no entry, and the bytes themselves.
 
     `leaves` are the hashes of the entries that follow the old head.
@@ -137,16 +136,14 @@ def numbered(data: bytes, last: int) -> list[tuple[int, bytes]]:
     return list(zip(range(last - len(lines) + 1, last + 1), lines, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Value):
     """Lines with their numbers that may be lost with a cut, and the range of those that certainly are: first, last."""
 
-    lines: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
-    missing: list[int] = field(default_factory=list[int])
+    lines: list[tuple[int, bytes]]
+    missing: list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Grown:
+class Grown(Value):
     """What one segment says of the whole log: the last entry of its chain, the tree up to there, and if it is signed.
 
     The tree is None where the segment does not say how it was at its start.

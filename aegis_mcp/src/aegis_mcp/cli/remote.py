@@ -9,13 +9,14 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import httpx2
 
+from aegis_audit.value import replace
 from aegis_mcp import settings
 from aegis_mcp.audit.record import EventKind
 from aegis_mcp.cli.log import PATIENCE, open_journal

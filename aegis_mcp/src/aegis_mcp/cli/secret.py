@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from aegis_mcp.policy.model import OAuth, Policy, Upstream
-from aegis_mcp.upstream import state
 
 
 def check_secret(policy: Policy, served: Upstream | None = None) -> None:
@@ -18,5 +17,8 @@ def check_secret(policy: Policy, served: Upstream | None = None) -> None:
     """
     needing = [upstream for upstream in policy.upstreams.values() if isinstance(upstream.auth, OAuth)]
     is_needed = isinstance(served.auth, OAuth) if served else bool(needing)
-    if is_needed or (needing and os.environ.get(state.SECRET_VARIABLE)):
-        state.secret_from(os.environ)
+    if needing or is_needed:
+        from aegis_mcp.upstream import state  # noqa: PLC0415 - who logs in nowhere does not load it
+
+        if is_needed or os.environ.get(state.SECRET_VARIABLE):
+            state.secret_from(os.environ)

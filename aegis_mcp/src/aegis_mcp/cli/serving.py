@@ -8,11 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from aegis_audit.value import replace
 from aegis_mcp import limits, settings
 from aegis_mcp.audit import redaction
 from aegis_mcp.audit.anchoring import Anchoring

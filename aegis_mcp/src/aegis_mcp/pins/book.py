@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from aegis_audit.escape import escape
+from aegis_audit.value import Value, replace
 from aegis_mcp.pins.definition import MAX_DEFINITION, Definition, Key, Kind
 
 MAX_DEFINITIONS: Final = 10_000
@@ -28,8 +28,7 @@ _VERSION: Final = 1
 _Definitions: TypeAlias = Mapping[Key, Definition]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Binding:
+class Binding(Value):
     """A server and what it was started from: the name in the policy and the SHA-256 of its command or URL."""
 
     server: str
@@ -40,9 +39,12 @@ class Binding:
         """Return the binding of a server to its origin."""
         return cls(server, hashlib.sha256(origin.encode("utf-8", "surrogatepass")).hexdigest())
 
+    def __lt__(self, other: Binding) -> bool:
+        """Tell which stands first where bindings are listed."""
+        return (self.server, self.origin_sha256) < (other.server, other.origin_sha256)
 
-@dataclass(frozen=True, slots=True)
-class Section:
+
+class Section(Value):
     """What is known of one server at one origin.
 
     `first_pinned` is a time as RFC 3339 has it, empty before it. What is new of a kind that is `settled` is not trusted
@@ -52,8 +54,8 @@ class Section:
     program: str
     first_pinned: str = ""
     settled: frozenset[Kind] = frozenset()
-    pinned: _Definitions = field(default_factory=lambda: MappingProxyType[Key, Definition]({}))
-    pending: _Definitions = field(default_factory=lambda: MappingProxyType[Key, Definition]({}))
+    pinned: _Definitions = MappingProxyType[Key, Definition]({})
+    pending: _Definitions = MappingProxyType[Key, Definition]({})
 
     def has(self, kind: Kind) -> bool:
         """Tell whether anything of this kind is pinned."""
@@ -95,11 +97,10 @@ class Section:
         return replace(self, pending=pending)
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(Value):
     """Every section."""
 
-    sections: Mapping[Binding, Section] = field(default_factory=lambda: MappingProxyType[Binding, Section]({}))
+    sections: Mapping[Binding, Section] = MappingProxyType[Binding, Section]({})
 
     def section(self, binding: Binding) -> Section | None:
         """Return the section of a server at its origin, None if there is none."""

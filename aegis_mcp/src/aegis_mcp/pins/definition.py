@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from aegis_audit import canonical
 from aegis_audit.errors import UnencodableValue
+from aegis_audit.value import Value
 from aegis_mcp.decision import Word
 
 MAX_DEFINITION: Final = 1024 * 1024
@@ -34,8 +34,7 @@ Key: TypeAlias = tuple[Kind, str]
 """What names a definition within its server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Value):
     """What is pinned of one definition; `sha256` is the hex digest of its canonical form, `size` that form's bytes."""
 
     body: Mapping[str, Any]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import Any, Final, TypeAlias, cast
 
 from aegis_audit.escape import defuse, escape
+from aegis_audit.value import Value
 from aegis_mcp.pins.definition import encode
 
 MAX_LINES: Final = 8
@@ -32,8 +32,7 @@ class Nothing:
 NOTHING: Final = Nothing()
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Value):
     """One place where two definitions differ; `NOTHING` on the side that has nothing there.
 
     Of a place that is very long the end is kept.

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from aegis_audit.value import Value
 from aegis_mcp.errors import ConfigError
 from aegis_mcp.pins.book import MAX_DEFINITIONS, Binding, Book, Section, program_of
 from aegis_mcp.pins.definition import MAX_DEFINITION, Definition, Key, Kind
@@ -25,8 +25,7 @@ _PATIENCE: Final = 0.5
 _MOST_TOLD: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Value):
     """A definition that is not trusted, and why: `changed`, `added`, `unapproved`, or `unwritable` where no pin can be.
 
     `offered_sha256` is empty for a name that the server has not offered yet. `difference` is a few short, printable
@@ -41,8 +40,7 @@ class Change:
     difference: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
+class _Offer(Value):
     """What was offered last under one name, and how it differed from its pin then."""
 
     sha256: str

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from aegis_audit.value import Value, replace
 from aegis_mcp.decision import Access, AccessFrom, Decision, Effect, Request
 from aegis_mcp.method import MethodClass, classify
 from aegis_mcp.policy.matching import applies, is_about, may_apply
@@ -39,8 +39,7 @@ _NOUNS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Prospect:
+class Prospect(Value):
     """What is certain of a request before its arguments, URI and prompt are looked at; the rules that may speak.
 
     `default` is the decision where none does, None if its reason depends on what is asked.

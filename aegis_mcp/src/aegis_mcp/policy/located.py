@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from aegis_audit.value import Value
 from aegis_mcp.errors import Mistake, PolicyError
 from aegis_mcp.policy.model import JsonScalar
 
@@ -14,16 +14,14 @@ MAX_MISTAKES: Final = 100
 _JSON: Final = re.compile(r"true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value):
     """A line and a column of a file, from 1."""
 
     line: int
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Value):
     """One value; `text` is how it was written."""
 
     place: Place
@@ -36,16 +34,14 @@ class Scalar:
         return isinstance(self.value, str) or _JSON.fullmatch(self.text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Value):
     """A list of values."""
 
     place: Place
     items: tuple[Located, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+class Mapping(Value):
     """Names and their values, in the order of the file; a name may stand here twice."""
 
     place: Place

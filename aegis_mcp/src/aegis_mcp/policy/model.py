@@ -8,11 +8,11 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, cast
 
+from aegis_audit.value import Value, field
 from aegis_mcp.decision import Access, Effect, Secrets
 from aegis_mcp.settings import AuditSettings
 
@@ -22,8 +22,7 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _SPECIAL: Final = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True, slots=True)
-class Glob:
+class Glob(Value):
     """A pattern of `*`, `?` and `[…]` over a whole name, case-sensitive.
 
     `fnmatch.translate` puts each `*` into an atomic group (CPython since 3.11), so that matching a hostile name
@@ -31,7 +30,7 @@ class Glob:
     """
 
     text: str
-    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_pattern", re.compile(fnmatch.translate(self.text)))
@@ -59,36 +58,32 @@ def literal(name: str) -> str:
     return _SPECIAL.sub(r"[\g<0>]", name)
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(Value):
     """`equals` and `in`: the value is one of these, as JSON compares; at least one."""
 
     values: tuple[JsonScalar, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class GlobMatch:
+class GlobMatch(Value):
     """`glob`: the value is a string that fits one of these."""
 
     globs: Globs
 
 
-@dataclass(frozen=True, slots=True)
-class Within:
+class Within(Value):
     """`within`: the value is an absolute path in one of these directories, which are absolute and resolved."""
 
     directories: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RegexMatch:
+class RegexMatch(Value):
     """`regex`: the value is a string that the whole expression fits, in RE2's syntax.
 
     RE2 takes time linear in the length of the value, whatever the expression and the value are.
     """
 
     text: str
-    _pattern: Any = field(init=False, repr=False, compare=False)
+    _pattern: Any = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_pattern", _compile(self.text))
@@ -98,46 +93,40 @@ class RegexMatch:
         return self._pattern.fullmatch(value) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class HostMatch:
+class HostMatch(Value):
     """`host`: the value is a URL whose host fits one of these, in lower case."""
 
     globs: Globs
 
 
-@dataclass(frozen=True, slots=True)
-class MaxLength:
+class MaxLength(Value):
     """`max_length`: the value is a string of at most so many characters."""
 
     characters: int
 
 
-@dataclass(frozen=True, slots=True)
-class InRange:
+class InRange(Value):
     """`range`: the value is a number from `least` to `most`, both included; None is no bound."""
 
     least: int | float | None
     most: int | float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(Value):
     """`absent`: the argument is not given."""
 
 
 Matcher: TypeAlias = OneOf | GlobMatch | Within | RegexMatch | HostMatch | MaxLength | InRange | Absent
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Value):
     """What a rule asks of one argument: all matchers hold. `pointer` is its place below the arguments (RFC 6901)."""
 
     pointer: tuple[str, ...]
     matchers: tuple[Matcher, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Value):
     """What a rule speaks about: all that is set holds; of several globs, one."""
 
     server: Globs | None = None
@@ -149,8 +138,7 @@ class Match:
     arguments: tuple[Argument, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Value):
     """One rule; `line` is where it begins in the file, from 1. `reason` is the operator's own, or empty.
 
     `secrets` is what happens to credentials in the results of what it speaks about, None for what holds for all.
@@ -164,8 +152,7 @@ class Rule:
     secrets: Secrets | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Value):
     """How often in how many seconds that may happen which `match` speaks about; `text` is how the rate was written."""
 
     match: Match
@@ -175,8 +162,7 @@ class Limit:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
+class Results(Value):
     """What a result may hold: at most so many bytes, None for no bound of its own, and credentials or not."""
 
     max_bytes: int | None = None
@@ -191,16 +177,14 @@ class PinMode(Enum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+class Classification(Value):
     """The operator's word on tools: those that fit have this access."""
 
     access: Access
     tools: Globs
 
 
-@dataclass(frozen=True, slots=True)
-class OAuth:
+class OAuth(Value):
     """`auth: oauth`: a person logs in, and the gateway holds the tokens.
 
     Without a `client_id` the gateway registers itself, or where `client_metadata_url` is set and the authorization
@@ -214,8 +198,7 @@ class OAuth:
     client_metadata_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Value):
     """`auth: {header: …}`: these headers on each request; their values hold unresolved references."""
 
     headers: Mapping[str, str]
@@ -224,8 +207,7 @@ class Header:
 Auth: TypeAlias = OAuth | Header | None
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(Value):
     """One server: how it is started or where it is, and what its tools are.
 
     Without a `command` and a `url` it only classifies the server of that name. In `env` references such as
@@ -234,7 +216,7 @@ class Upstream:
 
     name: str
     command: tuple[str, ...] | None = None
-    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType[str, str]({}))
+    env: Mapping[str, str] = MappingProxyType[str, str]({})
     trust_annotations: bool = False
     access: tuple[Classification, ...] = ()
     url: str | None = None
@@ -243,8 +225,7 @@ class Upstream:
     timeout: float = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(Value):
     """What happens when no rule speaks."""
 
     read: Effect = Effect.ALLOW
@@ -262,8 +243,7 @@ class Defaults:
                 return self.client_request
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Policy:
+class Policy(Value, eq=False):
     """One policy file, equal only to itself.
 
     `source` names the file for a person; `editable` is the file that a person would change, another one only for the
@@ -274,13 +254,13 @@ class Policy:
     source: str
     editable: str
     sha256: str
-    defaults: Defaults = field(default_factory=Defaults)
+    defaults: Defaults = Defaults()
     trust_annotations: bool = False
-    upstreams: Mapping[str, Upstream] = field(default_factory=lambda: MappingProxyType[str, Upstream]({}))
+    upstreams: Mapping[str, Upstream] = MappingProxyType[str, Upstream]({})
     rules: tuple[Rule, ...] = ()
-    audit: AuditSettings = field(default_factory=AuditSettings)
+    audit: AuditSettings = AuditSettings()
     limits: tuple[Limit, ...] = ()
-    results: Results = field(default_factory=Results)
+    results: Results = Results()
     pins: PinMode = PinMode.FIRST_USE
     ask_seconds: float = 50.0
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, cast
 
+from aegis_audit.value import replace
 from aegis_mcp.decision import Decision, Effect, Request
 from aegis_mcp.policy.evaluation import decide, fall_back, judge, prospect_of
 from aegis_mcp.policy.matching import ABSENT, find, is_about

@@ -8,18 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from aegis_audit import canonical
 from aegis_audit.errors import UnencodableValue
+from aegis_audit.value import Value
 
 MAX_TOOLS: Final = 10_000
 """How many tools of one upstream are kept; those beyond are not known to be listed."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolDefinition:
+class ToolDefinition(Value):
     """What a listing says of one tool: the SHA-256 of its definition in canonical form, and the upstream's own hint."""
 
     sha256: str

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import anyio
 import httpx2
 
+from aegis_audit.value import Value
 from aegis_mcp.errors import UpstreamUnavailable
 from aegis_mcp.frame import MAX_FRAME
 from aegis_mcp.upstream.network import GuardedTransport, Reach, certificate_error, origin
@@ -57,8 +58,7 @@ class Authorization(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Value):
     """Where a remote upstream is. `timeout` is how many seconds it may be silent; `headers` go with each request."""
 
     name: str

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Final
+
+from aegis_audit.value import Value
 
 _MOST_WAITING: Final = 256
 """How many may wait to be recorded; a flood of failures must not fill the memory."""
@@ -23,12 +26,11 @@ class IncidentKind(Enum):
     STATE_REFUSED = "state_refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(Value):
     """One of them; `details` hold no secret."""
 
     kind: IncidentKind
-    details: dict[str, object] = field(default_factory=dict[str, object])
+    details: Mapping[str, object] = MappingProxyType[str, object]({})
 
 
 class Incidents:

@@ -12,9 +12,9 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from aegis_audit.value import Value
 from aegis_mcp.errors import ConfigError, StateRefused
 
 SECRET_VARIABLE: Final = "OAUTH_STATE_SECRET"  # noqa: S105 - the name, not the secret
@@ -28,8 +28,7 @@ _MAX_STATE: Final = 4096
 _RECIPE: Final = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 
-@dataclass(frozen=True, slots=True)
-class StateSecret:
+class StateSecret(Value):
     """The secret under which states are sealed; it never shows itself."""
 
     _key: bytes
