@@ -10,7 +10,7 @@ takes and never which one it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import orjson
@@ -28,8 +28,9 @@ _LESSON: Final = 64
 _BYTES_PER_LINE: Final = 8
 """So many bytes of patterns compile in the time in which a line is parsed."""
 
-_CONTROLS: Final = bytes(range(0x20))
-_INTEGER: Final = rb"(?:0|-?[1-9][0-9]{0,14})"
+_ORDINARY: Final = bytes({*range(0x20, 0x100)} - {*b"\\"})
+"""All but control characters and the backslash."""
+_INTEGER: Final = rb"(?>[1-9][0-9]{0,14}+|0|-[1-9][0-9]{0,14}+)"
 _ARGUMENTS: Final = b"\x00"
 """Where the pattern of the arguments comes: of all members they alone differ from call to call."""
 _STRING: Final = b"\x01"
@@ -39,15 +40,19 @@ _STRING: Final = b"\x01"
 _WITHOUT_ESCAPES: Final = rb'"[^"]*+"'
 _WITH_ESCAPES: Final = rb'"[^"\\]*+(?:\\["\\bfnrt][^"\\]*+)*+"'
 _LINE: Final = (
-    rb'\{"entry_hash":"(.{64})",("event":(?:%b)","prev_hash":"(.{64})","seq":([^,]{1,15}),"session_id":"(.{32})",'
-    rb'"timestamp":"(.{17}[0-5][0-9]\.[0-9]{6}Z)","trace_id":"(.{32})","v":%d\})\n|[^\n]*+\n'
+    rb'\{"entry_hash":"(.{64}+)",("event":(?:%b),"prev_hash":"(.{64}+)","seq":([^,]{1,15}+),"session_id":"(.{32}+)",'
+    rb'"timestamp":"(.{17}+[0-5][0-9]\.[0-9]{6}+Z)","trace_id":"(.{32}+)","v":%d\})\n|[^\n]*+\n'
 )
+_MARKED_PHASES: Final = ("intent", "outcome")
+"""The phases that have a mark each."""
+_NOTHING: Final = rb"(?!)"
+"""What matches nowhere."""
 _LEARNT: Final = EVENT_TYPES - {"security_event", "checkpoint"}
 """What is worth learning: the others are few, and each has something of its own to say."""
 
 Record: TypeAlias = "tuple[bytes, ...]"
-"""What stands in one line of a known shape: `entry_hash`, the bytes that are hashed, a mark for each of the phases that
-a `Pattern` has, of which one is not empty, `prev_hash`, `seq`, `session_id`, `timestamp`, `trace_id`.
+"""What stands in one line of a known shape: `entry_hash`, the bytes that are hashed, a mark that is not empty if it is
+an intent, another if it is an outcome, `prev_hash`, `seq`, `session_id`, `timestamp`, `trace_id`.
 
 What has to be compared with something known anyway is not checked here, because that takes time: all of these may hold
 any characters, of the timestamp only the date, the hour and the minute. In a line of no known shape all are empty.
@@ -68,34 +73,14 @@ class _Shape(NamedTuple):
 
     @property
     def pattern(self) -> bytes:
-        return self.event.replace(_ARGUMENTS, b"(?>" + b"|".join(self.arguments) + b")")
+        event = self.event.replace(_ARGUMENTS, b"(?>" + b"|".join(self.arguments) + b")")
+        return event + b',"event_type":"' + self.event_type.encode("ascii")
 
     def allow(self, arguments: bytes) -> _Shape:
         """Return the shape with one form of arguments more, if there is room for it."""
         if arguments in self.arguments or sum(map(len, self.arguments)) + len(arguments) > MAX_PATTERN:
             return self
         return self._replace(arguments=(*self.arguments, arguments))
-
-
-class Pattern:
-    """All shapes that are known as one pattern; `phases` are those that a record has marks for."""
-
-    def __init__(self, shapes: Sequence[_Shape], string: bytes) -> None:
-        kinds = dict.fromkeys((shape.event_type, shape.phase) for shape in shapes)
-        self.phases = tuple(phase for _, phase in kinds)
-        events = (
-            b'(?:%b)(,)"event_type":"%b'
-            % (b"|".join(one.pattern for one in shapes if (one.event_type, one.phase) == kind), kind[0].encode("ascii"))
-            for kind in kinds
-        )
-        pattern = _LINE % (b"|".join(events), VERSION)
-        self._find = re.compile(pattern.replace(_STRING, string), re.DOTALL).findall
-
-    def read(self, lines: bytes) -> list[Record]:
-        """Return a record for each line; none at all where one of them has a control character within."""
-        records: list[Record] = self._find(lines)
-        controls = len(lines) - len(lines.translate(None, _CONTROLS))
-        return records if controls == len(records) else []
 
 
 class Shapes:
@@ -105,16 +90,19 @@ class Shapes:
         self._shapes: list[_Shape] = []
         self._unknown = 0
         self._until_lesson = _LESSON
-        self._patterns: dict[bytes, Pattern] = {}
+        self._find_all: dict[bytes, Callable[[bytes], list[Record]]] = {}
 
-    def pattern(self, lines: bytes) -> Pattern | None:
-        """Return the pattern to read whole lines with; None if no line can be told from them."""
+    def read(self, lines: bytes) -> list[Record]:
+        """Return a record for each of these whole lines; none at all if no line can be told from them."""
         if not self._shapes or not (lines.isascii() or _is_utf8(lines)):
-            return None
-        string = _WITH_ESCAPES if b"\\" in lines else _WITHOUT_ESCAPES
-        if string not in self._patterns:
-            self._patterns[string] = Pattern(self._shapes, string)
-        return self._patterns[string]
+            return []
+        odd = lines.translate(None, _ORDINARY)
+        string = _WITH_ESCAPES if b"\\" in odd else _WITHOUT_ESCAPES
+        if string not in self._find_all:
+            self._find_all[string] = _compiled(self._shapes, string)
+        records = self._find_all[string](lines)
+        # Within a line there is no control character: each is the end of one.
+        return records if odd.replace(b"\\", b"") == b"\n" * len(records) else []
 
     def learn(self, entry: Entry) -> None:
         """Take note of an entry that had no known shape, and remember its shape if it is its turn."""
@@ -131,7 +119,17 @@ class Shapes:
         others = [one for one in self._shapes if one is not known]
         self._shapes = [*others[-MAX_SHAPES + 1 :], known.allow(arguments)]
         self._until_lesson = _LESSON + sum(one.size for one in self._shapes) // _BYTES_PER_LINE
-        self._patterns.clear()
+        self._find_all.clear()
+
+
+def _compiled(shapes: Sequence[_Shape], string: bytes) -> Callable[[bytes], list[Record]]:
+    """Return what finds all records in whole lines; `string` is the pattern of a string."""
+    of_phase = (
+        b"|".join(shape.pattern for shape in shapes if shape.phase == phase) or _NOTHING for phase in _MARKED_PHASES
+    )
+    others = b"|".join(shape.pattern for shape in shapes if shape.phase not in _MARKED_PHASES) or _NOTHING
+    events = b'(?:%b)(")|(?:%b)(")|(?:%b)"' % (*of_phase, others)
+    return re.compile((_LINE % (events, VERSION)).replace(_STRING, string), re.DOTALL).findall
 
 
 def _event_pattern(event: dict[str, Any]) -> bytes | None:

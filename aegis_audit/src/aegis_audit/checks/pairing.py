@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Final, TypeAlias
 
 from aegis_audit.entry import Entry
@@ -69,19 +70,22 @@ class Pairing:
             self._give_up()
 
     def add_all(
-        self, trace_ids: Iterable[str], intents: Iterable[object], outcomes: Iterable[object], *, seq: int, line: int
+        self, trace_ids: Sequence[bytes], intents: Iterable[bytes], outcomes: Iterable[bytes], *, seq: int, line: int
     ) -> None:
-        """Take entries in a row into account, from this number and line on: what is true is one of that phase."""
-        waiting = self.intents
-        for trace_id, is_intent, is_outcome in zip(trace_ids, intents, outcomes, strict=True):
-            if is_intent and trace_id not in waiting and self._waiting < MAX_OPEN:
-                waiting[trace_id] = (seq, line, None)  # as below, without a call
-                self._waiting += 1
+        """Take entries in a row into account, from this number and line on: what is not empty is one of that phase."""
+        ahead, is_roomy = line - seq, self.has_room_for(len(trace_ids))
+        waiting: dict[bytes, int] = {}  # most are answered within these lines, and nobody else has to know of them
+        for number, trace_id, is_intent, is_outcome in zip(count(seq), trace_ids, intents, outcomes, strict=False):
+            if is_intent and is_roomy:
+                if trace_id in waiting:
+                    self.add_intent(trace_id.decode("ascii"), waiting[trace_id], waiting[trace_id] + ahead)
+                waiting[trace_id] = number
             elif is_intent:
-                self.add_intent(trace_id, seq, line)
-            elif is_outcome:
-                self.add_outcome(trace_id, seq, line)
-            seq, line = seq + 1, line + 1
+                self.add_intent(trace_id.decode("ascii"), number, number + ahead)
+            elif is_outcome and waiting.pop(trace_id, None) is None:
+                self.add_outcome(trace_id.decode("ascii"), number, number + ahead)
+        for trace_id, number in waiting.items():
+            self.add_intent(trace_id.decode("ascii"), number, number + ahead)
 
     @property
     def open_intents(self) -> list[OpenHalf]:

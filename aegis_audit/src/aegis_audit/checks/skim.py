@@ -10,49 +10,32 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from hashlib import sha256
 from itertools import pairwise
-from operator import itemgetter
 from typing import Final, NamedTuple, Protocol
 
 from aegis_audit.checks.pairing import Pairing
 from aegis_audit.checks.run import Run
 from aegis_audit.entry import LINE_OVERHEAD, is_timestamp
 from aegis_audit.segment import Block
-from aegis_audit.shape import Record, Shapes
+from aegis_audit.shape import Shapes
 
 _MINUTE: Final = len("2026-11-24T03:31:")
+_LEAF: Final = sha256(b"\x00{")
 _HEX: Final = b"0123456789abcdef"
 
 
 class Stretch(NamedTuple):
-    """Lines of known shapes in a row, as columns of what their records hold; `marks` are by phase."""
+    """Lines of known shapes in a row, `length` bytes in all, as columns of what their records hold."""
 
+    length: int
     entry_hashes: Sequence[bytes]
     bodies: Sequence[bytes]
-    marks: Sequence[tuple[str | None, Sequence[bytes]]]
+    intents: Sequence[bytes]
+    outcomes: Sequence[bytes]
     prev_hashes: Sequence[bytes]
     seqs: Sequence[bytes]
     sessions: Sequence[bytes]
     times: Sequence[bytes]
     trace_ids: Sequence[bytes]
-
-    @classmethod
-    def of(cls, records: Sequence[Record], phases: Sequence[str | None]) -> Stretch:
-        """Return these records, which have marks for these phases."""
-        entry_hashes, bodies, *marks, prev_hashes, seqs, sessions, times, trace_ids = zip(*records, strict=True)
-        by_phase = [*zip(phases, marks, strict=True)]
-        return cls(entry_hashes, bodies, by_phase, prev_hashes, seqs, sessions, times, trace_ids)
-
-    @property
-    def length(self) -> int:
-        """Return the bytes of the lines."""
-        return sum(map(len, self.bodies)) + LINE_OVERHEAD * len(self.bodies)
-
-    def marked(self, phase: str) -> Sequence[bytes]:
-        """Return for each line what is not empty if the line has this phase."""
-        columns = [column for known, column in self.marks if known == phase]
-        if len(columns) == 1:
-            return columns[0]
-        return [b"".join(row) for row in zip(*columns, strict=True)] or [b""] * len(self.bodies)
 
 
 class Growing(Protocol):
@@ -78,16 +61,22 @@ class Skimmer:
 
         What is left at the end has to be taken the long way as well.
         """
-        pattern = self._shapes.pattern(block.data) if block.data.endswith(b"\n") else None
-        if pattern is None or block.length != len(block.data):
+        is_whole = block.data.endswith(b"\n") and block.length == len(block.data)
+        records = self._shapes.read(block.data) if is_whole else []
+        if not records:
             return
-        records = pattern.read(block.data)
-        odd = [at for at, entry_hash in enumerate(map(itemgetter(0), records)) if not entry_hash]
+        columns = [*zip(*records, strict=True)]
+        entry_hashes, bodies = columns[:2]
+        if b"" not in entry_hashes:
+            yield Stretch(block.length, *columns)
+            return
+        odd = [at for at, entry_hash in enumerate(entry_hashes) if not entry_hash]
         for before, at in pairwise((-1, *odd, len(records))):
             if before >= 0:
                 yield None
             if before + 1 < at:
-                yield Stretch.of(records[before + 1 : at], pattern.phases)
+                length = sum(map(len, bodies[before + 1 : at])) + LINE_OVERHEAD * (at - before - 1)
+                yield Stretch(length, *(column[before + 1 : at] for column in columns))
 
     def skim(self, run: Run, lines: Stretch, number: int) -> bool:
         """Extend `run` by all lines of a stretch, behind the line with this number; tell whether that was done.
@@ -96,7 +85,7 @@ class Skimmer:
         """
         count, first_seq, joined = len(lines.bodies), run.last_seq + 1, b"".join(lines.entry_hashes)
         # Columns are compared and not lines: the interpreter's part of a line would be most of its time.
-        leaves = [sha256(b"\x00{" + body).digest() for body in lines.bodies]
+        leaves = _leaf_hashes(lines.bodies)
         if (
             b"".join(leaves).hex().encode("ascii") != joined
             or b"".join(lines.prev_hashes) != run.last_hash.encode("ascii") + joined[:-64]
@@ -106,19 +95,31 @@ class Skimmer:
             or not _are_in_order(run.last_timestamp, lines.times)
         ):
             return False
-        trace_ids = b" ".join(lines.trace_ids).decode("ascii").split(" ")
-        phases = lines.marked("intent"), lines.marked("outcome")
-        self._pairing.add_all(trace_ids, *phases, seq=first_seq, line=number + 1)
+        self._pairing.add_all(lines.trace_ids, lines.intents, lines.outcomes, seq=first_seq, line=number + 1)
         self._ledgers.extend(first_seq, run.last_hash, leaves)
         run.skip(leaves, lines.times[-1].decode("ascii"))
         return True
 
 
+def _leaf_hashes(bodies: Sequence[bytes]) -> list[bytes]:
+    """Return the hashes of lines by what is behind their own hash."""
+    # To copy what was begun takes less time than to begin again, and the body need not be copied behind its prefix.
+    begin, leaves = _LEAF.copy, list[bytes]()
+    for body in bodies:
+        leaf = begin()
+        leaf.update(body)
+        leaves.append(leaf.digest())
+    return leaves
+
+
 def _are_in_order(before: str, times: Sequence[bytes]) -> bool:
     """Tell whether these are timestamps, and none is before the one that comes before it."""
-    if times[0] < before.encode("ascii") or list(times) != sorted(times):
+    earlier = before.encode("ascii")
+    if times[0] < earlier or list(times) != sorted(times):
         return False
-    first, last = times[0][:_MINUTE], times[-1][:_MINUTE]
     # What is in order between two that begin with the same minute begins with it as well.
+    first, last = times[0][:_MINUTE], times[-1][:_MINUTE]
+    if first == last == earlier[:_MINUTE]:
+        return True
     ends = (times[0],) if first == last else {time[:_MINUTE]: time for time in times}.values()
     return all(is_timestamp(time.decode("latin-1")) for time in ends)

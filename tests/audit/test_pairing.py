@@ -1,0 +1,61 @@
+"""Entries that are taken together are paired as those that are taken one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aegis_audit.checks.pairing import MAX_OPEN, Pairing
+
+Half: TypeAlias = "tuple[str, Literal['intent', 'outcome', 'none']]"
+
+halves = st.tuples(st.sampled_from(["a" * 32, "b" * 32, "c" * 32]), st.sampled_from(["intent", "outcome", "none"]))
+
+
+def state(pairing: Pairing) -> tuple[object, ...]:
+    room = next(room for room in range(MAX_OPEN, -2, -1) if pairing.has_room_for(room))
+    return dict(pairing.intents), dict(pairing.outcomes), pairing.is_overfull, room
+
+
+def filled(waiting: int) -> Pairing:
+    """Return what has seen so many intents that nobody answers."""
+    pairing = Pairing("audit.log")
+    for seq in range(waiting):
+        pairing.add_intent(f"{seq:032x}", seq, seq + 1)
+    return pairing
+
+
+def taken_together(pairing: Pairing, rows: Sequence[Half], seq: int) -> None:
+    marks = ([b"," if phase == kind else b"" for _, phase in rows] for kind in ("intent", "outcome"))
+    pairing.add_all([trace_id.encode("ascii") for trace_id, _ in rows], *marks, seq=seq, line=seq + 7)
+
+
+def taken_one_by_one(pairing: Pairing, rows: Sequence[Half], seq: int) -> None:
+    for number, (trace_id, phase) in enumerate(rows, seq):
+        if phase == "intent":
+            pairing.add_intent(trace_id, number, number + 7)
+        elif phase == "outcome":
+            pairing.add_outcome(trace_id, number, number + 7)
+
+
+@given(st.lists(st.lists(halves, max_size=8), max_size=4))
+def test_halves_that_are_taken_together_are_paired_as_one_by_one(stretches: list[list[Half]]) -> None:
+    together, single, seq = filled(0), filled(0), 0
+    for rows in stretches:
+        taken_together(together, rows, seq)
+        taken_one_by_one(single, rows, seq)
+        seq += len(rows)
+        assert state(together) == state(single)
+
+
+def test_what_is_too_much_to_remember_one_by_one_is_too_much_together() -> None:
+    answered: list[Half] = [("a" * 32, "intent"), ("a" * 32, "outcome")]
+    for waiting in range(MAX_OPEN - 3, MAX_OPEN + 1):
+        together, single = filled(waiting), filled(waiting)
+        taken_together(together, answered, waiting)
+        taken_one_by_one(single, answered, waiting)
+        assert state(together) == state(single)
+        assert together.is_overfull == (waiting == MAX_OPEN)
