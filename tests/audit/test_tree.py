@@ -15,6 +15,7 @@ from aegis_audit.errors import Unprovable
 from aegis_audit.tree import (
     EMPTY,
     CompactRange,
+    GrowingRange,
     consistency_proof,
     extension_proof,
     inclusion_proof,
@@ -179,6 +180,19 @@ def test_two_ranges_within_a_log_join_to_one(tree: list[bytes], data: st.DataObj
     left, right = CompactRange(start, (), start), CompactRange(middle, (), middle)
     joined = left.extend(tree[start:middle]).join(right.extend(tree[middle:]))
     assert joined == left.extend(tree[start:])
+
+
+@given(st.lists(st.integers(0, 1500), max_size=5), st.sampled_from([0, 1, 6]))
+def test_a_range_that_grows_is_the_range_of_all_its_leaves(steps: list[int], start: int) -> None:
+    grown, tree = GrowingRange(CompactRange(start, (), start)), list[bytes]()
+    for step in steps:
+        more = [hashlib.sha256(b"%d" % (len(tree) + n)).digest() for n in range(step)]
+        grown.extend(more)
+        tree += more
+        assert (grown.start, grown.size) == (start, start + len(tree))
+    expected = CompactRange(start, (), start).extend(tree)
+    assert grown == GrowingRange(expected)
+    assert grown.compact() == expected
 
 
 def test_a_range_joins_only_where_it_ends() -> None:

@@ -20,7 +20,8 @@ MAX_PROOF: Final = 64
 """The longest proof that is looked at: a tree of 2^64 leaves has none longer."""
 
 _NODE: Final = b"\x01"
-_ROW: Final = 4096
+_BEGUN: Final = sha256(_NODE)
+_ROW: Final = 1024
 """Leaves of a long run that are taken in at once."""
 
 
@@ -86,6 +87,46 @@ class CompactRange(NamedTuple):
 
 EMPTY: Final = CompactRange(0, ())
 """The tree without leaves."""
+
+
+class GrowingRange:
+    """A range that is given a few leaves at a time, and takes them in when there are many or when it is asked for."""
+
+    __slots__ = ("_taken", "_waiting")
+
+    def __init__(self, taken: CompactRange) -> None:
+        self._taken = taken
+        self._waiting: list[bytes] = []
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both are the same range."""
+        return isinstance(other, GrowingRange) and self.compact() == other.compact()
+
+    def __hash__(self) -> int:
+        raise TypeError("a range that grows has no hash")
+
+    @property
+    def size(self) -> int:
+        """Return how many leaves there are, those before the start included."""
+        return self._taken.size + len(self._waiting)
+
+    @property
+    def start(self) -> int:
+        """Return the number of the first leaf."""
+        return self._taken.start
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Add leaves."""
+        self._waiting += leaves
+        if len(self._waiting) >= _ROW:
+            self.compact()
+
+    def compact(self) -> CompactRange:
+        """Return the range with all leaves."""
+        if self._waiting:
+            self._taken = self._taken.extend(self._waiting)
+            self._waiting.clear()
+        return self._taken
 
 
 def inclusion_proof(leaves: Iterable[bytes], index: int, size: int) -> tuple[bytes, ...]:
@@ -214,9 +255,20 @@ def _extended(grown: CompactRange, row: list[bytes]) -> CompactRange:
             index += 1
         if len(row) & 1:
             kept.append(row.pop())
-        row = [sha256(_NODE + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=True)]
+        row = _parents(row)
         index, level = index >> 1, level + 1
     return CompactRange(size, (*old, *edge, *reversed(kept)), grown.start)
+
+
+def _parents(row: list[bytes]) -> list[bytes]:
+    """Return the parents of an even number of nodes."""
+    begin, parents = _BEGUN.copy, list[bytes]()
+    for left, right in zip(row[::2], row[1::2], strict=True):
+        node = begin()  # in less time than a new hash, and both need not be put together first
+        node.update(left)
+        node.update(right)
+        parents.append(node.digest())
+    return parents
 
 
 def _growth(old_size: int, new_size: int) -> list[tuple[int, int]]:

@@ -20,7 +20,7 @@ from aegis_audit.finding import Place
 from aegis_audit.part import Part
 from aegis_audit.segment import Block
 from aegis_audit.shape import Shapes
-from aegis_audit.tree import CompactRange
+from aegis_audit.tree import CompactRange, GrowingRange
 
 MAX_ENTRIES: Final = 16_384
 """Entries that one digest stands for."""
@@ -103,7 +103,7 @@ class _Digester:
 
     def _goes_on_behind(self, base: Head, base_time: str) -> None:
         self._base, self._base_time = base, base_time
-        self._tree = CompactRange(base.seq + 1, (), base.seq + 1)
+        self._tree = GrowingRange(CompactRange(base.seq + 1, (), base.seq + 1))
         self._length = 0
         self._pairing = Pairing(self._path)
         self._skimmer = Skimmer(self._shapes, self._pairing, self, self._sessions)
@@ -132,7 +132,7 @@ class _Digester:
 
     def extend(self, first_seq: int, prev_hash: str, leaves: Sequence[bytes]) -> None:  # noqa: ARG002 - as `Ledgers`
         """Let entries in a row go on."""
-        self._tree = self._tree.extend(leaves)
+        self._tree.extend(leaves)
 
     def end(self) -> None:
         """Hand over what there is."""
@@ -144,7 +144,7 @@ class _Digester:
             Digest(
                 self._base,
                 self._base_time,
-                self._tree,
+                self._tree.compact(),
                 self._length,
                 run.last_hash,
                 run.last_timestamp,

@@ -24,7 +24,7 @@ from aegis_audit.epoch import EpochChain, Roots, Term
 from aegis_audit.errors import BrokenSuccession, ForgedSignature, MalformedNote
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.note import Note, VerifierKey
-from aegis_audit.tree import EMPTY, CompactRange
+from aegis_audit.tree import EMPTY, CompactRange, GrowingRange
 from aegis_audit.trust import Trust
 from aegis_audit.value import Value, replace
 
@@ -58,16 +58,17 @@ class Seal(Value):
 class Ledger:
     """Entries of one log in a row, with the tree of all entries up to the last of them.
 
-    `start_tree` and `start_hash` are what the first one follows; `last_hash` is the hash of the last one. `sealed` is
-    the last checkpoint whose signatures were verified; `roots` holds the roots at the sizes that are asked for. Behind
-    the first `busy` entries there is nothing but what a writer leaves behind its last checkpoint.
+    `start_tree` and `start_hash` are what the first one follows, `grown` is the tree now; `last_hash` is the hash of
+    the last one. `sealed` is the last checkpoint whose signatures were verified; `roots` holds the roots at the sizes
+    that are asked for. Behind the first `busy` entries there is nothing but what a writer leaves behind its last
+    checkpoint.
     """
 
     place: Place
     origin: str | None
     start_hash: str
     start_tree: CompactRange
-    tree: CompactRange
+    grown: GrowingRange
     last_hash: str
     chain: EpochChain | None = None
     sealed: Seal | None = None
@@ -84,7 +85,7 @@ class Ledger:
     @classmethod
     def begin(cls, place: Place, origin: str | None, last_hash: str, tree: CompactRange) -> Ledger:
         """Return a ledger that goes on behind an entry with this hash, and a tree that ends with it."""
-        return cls(place, origin, last_hash, tree, tree, last_hash)
+        return cls(place, origin, last_hash, tree, GrowingRange(tree), last_hash)
 
     @property
     def start(self) -> int:
@@ -94,7 +95,12 @@ class Ledger:
     @property
     def size(self) -> int:
         """Return how many entries the tree has."""
-        return self.tree.size
+        return self.grown.size
+
+    @property
+    def tree(self) -> CompactRange:
+        """Return the tree of all entries up to the last of them."""
+        return self.grown.compact()
 
     @property
     def first(self) -> int:
@@ -149,7 +155,7 @@ class Ledgers:
             return False
         for ledger in self.all[:]:
             if (ledger.size, ledger.last_hash) == (after.start, base.entry_hash):
-                ledger.tree, ledger.busy = ledger.tree.join(after), after.size
+                ledger.grown, ledger.busy = GrowingRange(ledger.tree.join(after)), after.size
                 if ledger.size in self._sizes:
                     ledger.roots[ledger.size] = ledger.tree.root()
                 self._end_with(ledger, last_hash)
@@ -174,10 +180,10 @@ class Ledgers:
         rest, done = leaves, ledger.size
         for size in self._sizes:
             if done < size <= done + len(rest):
-                ledger.tree = ledger.tree.extend(rest[: size - done])
+                ledger.grown.extend(rest[: size - done])
                 ledger.roots[size] = ledger.tree.root()
                 rest, done = rest[size - done :], size
-        ledger.tree = ledger.tree.extend(rest)
+        ledger.grown.extend(rest)
         self._end_with(ledger, leaves[-1].hex())
 
     def _end_with(self, ledger: Ledger, last_hash: str) -> None:
@@ -193,7 +199,7 @@ class Ledgers:
         if after.start_tree != ledger.tree:
             self._false_tree(after.place, ledger.tree)
             return
-        ledger.tree, ledger.last_hash, ledger.origin = after.tree, after.last_hash, ledger.origin or after.origin
+        ledger.grown, ledger.last_hash, ledger.origin = after.grown, after.last_hash, ledger.origin or after.origin
         ledger.busy = max(ledger.busy, after.busy)
         ledger.roots |= after.roots
         for statement in after.deferred:
