@@ -121,3 +121,30 @@ def test_a_line_that_was_changed_and_sealed_again_is_judged_the_same_with_shapes
     path = write(tmp_path_factory.mktemp("log") / "audit.log", log)
     shapes = taught([sealed(canonical.encode(learnt))])
     assert judged(path, shapes) == judged(path, Shapes())
+
+
+PLAIN = canonical.encode({"arguments": {"path": "/tmp/a"}, "phase": "intent", "tool": "read"})
+
+
+@given(st.sampled_from([PLAIN, PLAIN.replace(b"/tmp", b"c:\\\\tmp"), PLAIN.replace(b"/tmp", b"\\n")]), st.data())
+def test_a_rare_line_with_escapes_is_judged_the_same_with_shapes_and_without(
+    tmp_path_factory: pytest.TempPathFactory, event: bytes, data: st.DataObject
+) -> None:
+    log = [sealed(canonical.encode({"kind": "log_opened", "origin": "desk.example"}), 0, "0" * 64)]
+    for seq in range(1, 60):
+        line = sealed(event if seq == 30 else PLAIN, seq, log[-1][15:79].decode("ascii"))
+        if seq == 30:
+            at = data.draw(st.integers(81, len(line) - 2))
+            line = reseal(line[:at] + data.draw(instead) + line[at + data.draw(st.integers(0, 2)) :])
+        log.append(line)
+    path = write(tmp_path_factory.mktemp("log") / "audit.log", log)
+    shapes = taught([sealed(PLAIN)])
+    assert [bool(record[0]) for record in shapes.read(b"".join(log[1:30]))] == [True] * 29
+    assert judged(path, shapes) == judged(path, Shapes())
+
+
+def test_what_is_learnt_again_stays_known() -> None:
+    shapes, line = taught([sealed(PLAIN)]), sealed(PLAIN.replace(b"/tmp", b"\\n"))
+    for _ in range(ENOUGH):
+        shapes.learn(Entry.parse(line))
+    assert [is_known(shapes, one) for one in (sealed(PLAIN), line)] == [True, True]

@@ -39,6 +39,8 @@ _STRING: Final = b"\x01"
 # lines have no escape, and to look for nothing but the quote takes a quarter of the time.
 _WITHOUT_ESCAPES: Final = rb'"[^"]*+"'
 _WITH_ESCAPES: Final = rb'"[^"\\]*+(?:\\["\\bfnrt][^"\\]*+)*+"'
+_RARE: Final = 16
+"""Where no more than one line of so many has an escape, those are left to be parsed, such as every checkpoint."""
 _LINE: Final = (
     rb'\{"entry_hash":"(.{64}+)",("event":(?:%b),"prev_hash":"(.{64}+)","seq":([^,]{1,15}+),"session_id":"(.{32}+)",'
     rb'"timestamp":"(.{17}+[0-5][0-9]\.[0-9]{6}+Z)","trace_id":"(.{32}+)","v":%d\})\n|[^\n]*+\n'
@@ -57,6 +59,10 @@ an intent, another if it is an outcome, `prev_hash`, `seq`, `session_id`, `times
 What has to be compared with something known anyway is not checked here, because that takes time: all of these may hold
 any characters, of the timestamp only the date, the hour and the minute. In a line of no known shape all are empty.
 """
+
+
+_BODY: Final = 1
+_UNKNOWN: Final[Record] = (b"",) * 9
 
 
 class _Shape(NamedTuple):
@@ -97,12 +103,17 @@ class Shapes:
         if not self._shapes or not (lines.isascii() or _is_utf8(lines)):
             return []
         odd = lines.translate(None, _ORDINARY)
-        string = _WITH_ESCAPES if b"\\" in odd else _WITHOUT_ESCAPES
+        with_escapes = odd.count(b"\\\n")
+        are_rare = with_escapes * _RARE <= odd.count(b"\n")
+        string = _WITHOUT_ESCAPES if are_rare else _WITH_ESCAPES
         if string not in self._find_all:
             self._find_all[string] = _compiled(self._shapes, string)
         records = self._find_all[string](lines)
-        # Within a line there is no control character: each is the end of one.
-        return records if odd.replace(b"\\", b"") == b"\n" * len(records) else []
+        if odd.replace(b"\\", b"") != b"\n" * len(records):  # within a line there is no control character
+            return []
+        if with_escapes and are_rare:
+            return [_UNKNOWN if b"\\" in record[_BODY] else record for record in records]
+        return records
 
     def learn(self, entry: Entry) -> None:
         """Take note of an entry that had no known shape, and remember its shape if it is its turn."""
@@ -117,9 +128,11 @@ class Shapes:
         shape = _Shape(entry.event_type, phase, event, ())
         known = next((one for one in self._shapes if one[:3] == shape[:3]), shape)
         others = [one for one in self._shapes if one is not known]
-        self._shapes = [*others[-MAX_SHAPES + 1 :], known.allow(arguments)]
+        learnt = known.allow(arguments)
+        if learnt not in self._shapes:
+            self._find_all.clear()
+        self._shapes = [*others[-MAX_SHAPES + 1 :], learnt]
         self._until_lesson = _LESSON + sum(one.size for one in self._shapes) // _BYTES_PER_LINE
-        self._find_all.clear()
 
 
 def _compiled(shapes: Sequence[_Shape], string: bytes) -> Callable[[bytes], list[Record]]:
