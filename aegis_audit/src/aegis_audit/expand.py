@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from aegis_audit.errors import DamagedSegment
 
-MAX_PIECE: Final = 65_535
+MAX_PIECE: Final = 128 << 10
 """Bytes of the longest piece that comes out of `expand`."""
 
 _MAX_WINDOW: Final = 64 << 20  # what `xz -9` and `zstd -19` need, and no more

@@ -179,7 +179,7 @@ class Segment:
 
 
 def lines_of(pieces: Iterator[bytes]) -> Iterator[Line]:
-    """Yield the lines of plain bytes, each as soon as its LF is there; no piece is longer than `MAX_LINE`."""
+    """Yield the lines of plain bytes, each as soon as its LF is there."""
     return _one_by_one(blocks_of(pieces))
 
 
@@ -198,21 +198,26 @@ def blocks_of(pieces: Iterator[bytes], offset: int = 0) -> Iterator[Block]:
     data = b""
     for piece in pieces:
         data += piece
-        # No piece is longer than the longest line, so that only the line begun in an earlier one can be too long.
-        while _begins_overlong(data):
+        while True:
+            end = _end_of_lines(data)
+            if end:
+                yield Block(offset, data[:end], end)
+                offset, data = offset + end, data[end:]
+            if len(data) < MAX_LINE:
+                break
             block, data = _take_overlong(data, pieces, offset)
             yield block
             offset += block.length
-        end = data.rfind(b"\n") + 1
-        if end:
-            yield Block(offset, data[:end], end)
-            offset, data = offset + end, data[end:]
     if data:
         yield Block(offset, data, len(data))
 
 
-def _begins_overlong(data: bytes) -> bool:
-    return len(data) >= MAX_LINE and data.find(b"\n", 0, MAX_LINE) < 0
+def _end_of_lines(data: bytes) -> int:
+    """Return the end of the last whole line in front of the first one that is too long."""
+    end = 0
+    while (found := data.rfind(b"\n", end, end + MAX_LINE)) >= 0:
+        end = found + 1
+    return end
 
 
 def _take_overlong(data: bytes, pieces: Iterator[bytes], offset: int) -> tuple[Block, bytes]:
