@@ -61,7 +61,6 @@ any characters, of the timestamp only the date, the hour and the minute. In a li
 """
 
 
-_BODY: Final = 1
 _UNKNOWN: Final[Record] = (b"",) * 9
 
 
@@ -103,16 +102,16 @@ class Shapes:
         if not self._shapes or not (lines.isascii() or _is_utf8(lines)):
             return []
         odd = lines.translate(None, _ORDINARY)
-        with_escapes = odd.count(b"\\\n")
-        are_rare = with_escapes * _RARE <= odd.count(b"\n")
+        are_rare = odd.count(b"\\\n") * _RARE <= odd.count(b"\n")  # the lines with escapes
         string = _WITHOUT_ESCAPES if are_rare else _WITH_ESCAPES
         if string not in self._find_all:
             self._find_all[string] = _compiled(self._shapes, string)
         records = self._find_all[string](lines)
         if odd.replace(b"\\", b"") != b"\n" * len(records):  # within a line there is no control character
             return []
-        if with_escapes and are_rare:
-            return [_UNKNOWN if b"\\" in record[_BODY] else record for record in records]
+        end = -1
+        while are_rare and (end := odd.find(b"\\\n", end + 1)) >= 0:
+            records[odd.count(b"\n", 0, end)] = _UNKNOWN
         return records
 
     def learn(self, entry: Entry) -> None:
