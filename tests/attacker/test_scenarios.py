@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +17,9 @@ import pytest
 from aegis_audit.chain import Head
 from aegis_audit.level import Level
 from aegis_audit.note import Note, Signature, SigningKey
-from support.attacker import CURRENT, Attacker, honest, mark_end, relink, signer
+from support.attacker import CURRENT, Attacker, acknowledge, honest, mark_end, relink, signer
 from support.house import ROOT
-from support.logs import ORIGIN, reseal, small_log
+from support.logs import ORIGIN, LogBuilder, reseal, small_log
 from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, signed_log
 from support.witnesses import WHEN, WITNESSES, Witness
 
@@ -649,6 +650,105 @@ def _(one: Attacker) -> None:
     one.put_cosigned(before)
 
 
+# Against what a person has acknowledged: the second segment was lost, and its loss is on record, signed.
+
+ACCEPTED: Final = "--accept-acknowledged"
+
+
+def _lost(one: Attacker) -> tuple[range, list[bytes]]:
+    """Lose the second segment; return the numbers of its entries, and its lines."""
+    first = len(one.segments[0])
+    lines = one.segments.pop(1)
+    del one.names[1]
+    return range(first, first + len(lines)), lines
+
+
+@scenario(FILES, "deletes a segment and acknowledges that behind the last checkpoint", ACCEPTED, 4)
+def _(one: Attacker) -> None:
+    missing, _ = _lost(one)
+    acknowledge(one, missing)
+    del one.segments[-1][-1:]
+
+
+@scenario(FILES, "deletes a segment, acknowledges that and signs it with keys of his own", ACCEPTED, 4)
+def _(one: Attacker) -> None:
+    missing, _ = _lost(one)
+    acknowledge(one, missing, SigningKey(ORIGIN, b"U" * 32), epoch_key(2, 66))
+
+
+@scenario(FILES, "deletes a segment, and writes the acknowledgement over a signed entry", ACCEPTED, 1)
+def _(one: Attacker) -> None:
+    missing, _ = _lost(one)
+    lines = one.segments[-1]
+    log = _behind(lines[-4])
+    follows = [one.segments[0][-1][15:79].decode("ascii")]
+    log.security("break_acknowledged", by="m", follows=follows, missing=[[missing.start, missing[-1]]], note="")
+    log.security("gateway_stopped", reason="nothing to see")
+    log.note(note_in(lines[-1]))
+    lines[-3:] = log.lines
+
+
+@scenario(FILES, "deletes more than an acknowledgement names", ACCEPTED, 4)
+def _(one: Attacker) -> None:
+    missing, _ = _lost(one)
+    acknowledge(one, missing)
+    del one.segments[0][-1]
+
+
+@scenario(FILES, "deletes a segment of which an acknowledgement names more", ACCEPTED, 4)
+def _(one: Attacker) -> None:
+    missing, _ = _lost(one)
+    acknowledge(one, range(missing.start - 2, missing.stop))
+
+
+@scenario(FILES, "fills a part of what an acknowledgement names with entries of his own", ACCEPTED, 4)
+def _(one: Attacker) -> None:
+    missing, _ = _lost(one)
+    acknowledge(one, missing)
+    log = _behind(one.segments[0][-1])
+    log.call(66)
+    one.segments[0] += log.lines
+
+
+@scenario(FILES, "fills all that an acknowledgement names with entries of his own", ACCEPTED, 1)
+def _(one: Attacker) -> None:
+    missing, lines = _lost(one)
+    acknowledge(one, missing)
+    one.segments[0] += relink([one.segments[0][-1], *map(change, lines)], 1)[1:]
+
+
+@scenario(FILES, "changes the last entry before what an acknowledgement names, which no checkpoint covers", ACCEPTED, 4)
+def _(one: Attacker) -> None:
+    missing, _ = _lost(one)
+    acknowledge(one, missing)
+    log = _behind(one.segments[0][-2])
+    log.security("gateway_stopped", reason="nothing to see")
+    one.segments[0][-1:] = log.lines
+
+
+@scenario(FILES, "ends a segment that he has cut in a torn line that is acknowledged", ACCEPTED, 4)
+def _(one: Attacker) -> None:
+    missing, lines = _lost(one)
+    torn = lines[-1][:99]
+    acknowledge(one, missing, missing=[], torn=[sha256(torn).hexdigest()])
+    one.segments[0].append(torn)
+
+
+@scenario(FILES, "rewrites everything as a log that is not signed, with a gap and an acknowledgement", ACCEPTED, 4)
+def _(one: Attacker) -> None:
+    one.replace(small_log(9))
+    log = LogBuilder(Head(40, "ab" * 32))
+    log.security("break_acknowledged", by="m", note="", missing=[[19, 40]], follows=[one.lines[-1][15:79].decode()])
+    one.segments[0] += log.lines
+
+
+@scenario(FILES, "damages an entry that an acknowledgement names", ACCEPTED, 3)
+def _(one: Attacker) -> None:
+    s, at = a_call(one)
+    acknowledge(one, range(len(one.segments[0]), len(one.segments[0]) + 1))
+    one.segments[s][at] = b"null\n"
+
+
 def _handed_over(one: Attacker) -> int:
     """Return how many entries there are up to the handover to today's epoch."""
     return 1 + next(at for at, line in enumerate(one.lines) if b'"event_type":"checkpoint"' in line and b"/e/2" in line)
@@ -687,6 +787,13 @@ def _with_notes(one: Attacker, forge: Callable[[str], str]) -> None:
     one.rebuild(rewrite, SignedBuilder())
 
 
+def _behind(line: bytes) -> SignedBuilder:
+    """Return a builder that goes on behind this line, with no more than it says."""
+    log = SignedBuilder()
+    log.head = Head(json.loads(line)["seq"], line[15:79].decode("ascii"))
+    return log
+
+
 def _renumbered(lines: list[bytes]) -> list[bytes]:
     numbered = [re.sub(rb'"seq":[0-9]+,"session', b'"seq":%d,"session' % at, line) for at, line in enumerate(lines)]
     return relink(numbered, 1)
@@ -714,6 +821,14 @@ def test_the_honest_log_is_valid_in_every_view(tmp_path: Path) -> None:
     attacker = honest(tmp_path)
     views = ("A0", "A0, --from-genesis", "sidecar", "A1", "A2", "A2, --max-uncovered 300", "A3", "A4", "state")
     assert {view: attacker.verify(view).status for view in views} == dict.fromkeys(views, 0)
+
+
+def test_what_a_person_has_acknowledged_and_nobody_has_touched_is_accepted(tmp_path: Path) -> None:
+    attacker = honest(tmp_path)
+    missing, _ = _lost(attacker)
+    acknowledge(attacker, missing)
+    attacker.put()
+    assert [attacker.verify(view).status for view in (ACCEPTED, "A0", "A1")] == [0, 4, 4]
 
 
 def test_the_two_that_no_level_without_keys_can_see_are_owned_up_to(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def test_a_finding_names_file_line_offset_number_expected_and_found(tmp_path: Pa
         "seq": 2,
         "expected": lines[2][15:79].decode(),
         "found": "0" * 64,
+        "acknowledged": None,
     }
     assert (outcome.status, outcome.json["exit_code"], outcome.json["verdict"]) == (1, 1, "tampered")
 

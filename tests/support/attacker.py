@@ -38,6 +38,7 @@ VIEWS: Final[dict[str, tuple[str, ...]]] = {
     "A3": ("--no-sidecar", "--key", EPOCH_0, "--require", "a3", "--anchor", "ANCHOR"),
     "A4": ("--key", EPOCH_0, "--require", "a4", "--witness-policy", "POLICY"),
     "state": ("--no-sidecar", "--state", "STATE"),
+    "--accept-acknowledged": ("--no-sidecar", "--key", str(LOG_KEY.verifier), "--accept-acknowledged"),
     "--max-age": ("--no-sidecar", "--max-age", "1s"),
 }
 """How a verifier may look, weakest first within what he holds."""
@@ -102,6 +103,17 @@ class Attacker:
         """Look at the files as a verifier does."""
         known = {name.upper(): self.home / name for name in ("anchor", "policy", "state")}
         return audit("verify", "--format", "json", *(known.get(one, one) for one in VIEWS[view]), self.directory)
+
+
+def acknowledge(attacker: Attacker, missing: range, /, *keys: SigningKey, **details: object) -> None:
+    """Let a person record that these entries are missing, as the gateway does it, and sign that, be it by `keys`."""
+    lines = attacker.lines
+    follows = next((line[15:79].decode("ascii") for line in lines if b'"seq":%d,' % (missing.start - 1) in line), None)
+    said = {"by": "alice", "note": "a disk has failed", "missing": [[missing.start, missing[-1]]], "follows": [follows]}
+    attacker.log.lines = []
+    attacker.log.security("break_acknowledged", **(said | details))
+    attacker.log.checkpoint(*keys)
+    attacker.segments[-1] += attacker.log.lines
 
 
 def honest(home: Path) -> Attacker:

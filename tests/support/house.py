@@ -23,11 +23,11 @@ LAYERS: Final = {
         ("checkpoint", "entry", "key_file", "headline", "proof", "witness"),
         ("chain", "epoch"),
         ("key", "mark", "segment", "query", "row", "shape", "checks/pairing", "checks/run"),
-        ("anchor", "archive", "follow", "part", "state", "trust", "checks/damage", "checks/overlap"),
+        ("anchor", "archive", "follow", "part", "state", "trust", "checks/claim", "checks/damage", "checks/overlap"),
         ("reading", "sidecar", "checks/join", "checks/ledger", "checks/order"),
         ("answer", "checks/known", "checks/saved", "checks/skim"),
         ("checks/anchors",),
-        ("checks/digest", "checks/ends", "checks/levels"),
+        ("checks/acknowledged", "checks/digest", "checks/ends", "checks/levels"),
         ("checks/scan",),
         ("account", "crew"),
         ("verify",),
@@ -75,6 +75,7 @@ LAYERS: Final = {
         (
             "policy/evaluation",
             "policy/fields",
+            "audit/breaks",
             "audit/cosigning",
             "audit/writer",
             "pins/book",
@@ -151,11 +152,12 @@ FORMAT: Final = (
 # One module reads logs back, to decide anew on what they hold: it finds segments, plain or compressed, and takes intact
 # entries as the auditor's own commands do, so that there is one way to read a log. It asks for no verdict.
 # Another knows rotated segments by their first entry, whatever they are compressed with. A third takes the hashes of
-# entries from them, for the proof that a witness asks for.
+# entries from them, for the proof that a witness asks for. A fourth looks whether what a person calls missing is there.
 READERS: Final = {
     "recorded": ("archive", "reading"),
     "audit/retention": ("segment",),
     "audit/growth": ("archive", "segment"),
+    "audit/breaks": ("archive", "segment"),
 }
 
 # Where a third-party library enters, so that it could be exchanged in one place; a library without a door stays out.

@@ -18,7 +18,6 @@ from aegis_audit.level import Level
 from aegis_audit.report import AnchorReport, EarlierReport, LogReport, Report, SegmentReport, SidecarReport
 from aegis_audit.state import Read, State, Verified
 from aegis_audit.trust import Trust
-from aegis_audit.verdict import worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def report_of(examined: Examined) -> Report:
     """Return the report."""
     scans, found, earlier = examined.scans, examined.found, examined.earlier
     return Report(
-        verdict=worst(code.verdict for code in found.counts),
+        verdict=found.verdict,
         findings=found.kept(),
         counts=dict(found.counts),
         entries=sum(one.entries for one in scans),

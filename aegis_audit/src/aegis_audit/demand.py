@@ -16,7 +16,8 @@ class Demands:
     no entry are accepted. `min_records`: so many entries in all. `not_before`: the latest entry of each log is not
     older than this timestamp. `level`: each log reaches it. `max_uncovered`: of each log, no more entries than that are
     not covered by the level that is demanded, else by the one that is reached; with None, a log of which a level above
-    A0 is demanded is covered to its end by one of these levels, and any other need not be.
+    A0 is demanded is covered to its end by one of these levels, and any other need not be. `accept_acknowledged`: what
+    is missing has no effect on the verdict where an acknowledgement counts.
     """
 
     from_genesis: bool = False
@@ -25,6 +26,7 @@ class Demands:
     not_before: str | None = None
     level: Level = Level.A0
     max_uncovered: int | None = None
+    accept_acknowledged: bool = False
 
 
 NOTHING_DEMANDED: Final = Demands()

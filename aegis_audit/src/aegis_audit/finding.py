@@ -99,11 +99,26 @@ class Place(Value):
     seq: int | None = None
 
 
+class Acknowledgement(Value):
+    """What a person has recorded of a finding: in which entry, at what time (RFC 3339), who and why.
+
+    `problem` says why it does not count; nothing if it does. All of it but the number is hostile.
+    """
+
+    seq: int
+    timestamp: str
+    by: str
+    note: str
+    problem: str = ""
+
+
 class Finding(Value):
     """One finding: what it is, where it is, what was expected and what was found.
 
     `expected` and `found` may quote the log and are hostile: they are escaped where they are shown. `missing` are the
-    numbers of the entries that are not there because of it, None where there are none or that is not known.
+    numbers of the entries that are not there because of it, None where there are none or that is not known; `fragment`
+    is the SHA-256 of a torn line in hex. It is accepted where it is acknowledged and that was asked for: the verdict is
+    then that of the other findings.
     """
 
     code: FindingCode
@@ -111,3 +126,6 @@ class Finding(Value):
     expected: str = ""
     found: str = ""
     missing: range | None = None
+    fragment: str | None = None
+    acknowledged: Acknowledgement | None = None
+    is_accepted: bool = False

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from aegis_audit.answer import Settled, Unanswered
 from aegis_audit.escape import defuse, escape
-from aegis_audit.finding import Finding, Place
+from aegis_audit.finding import Acknowledgement, Finding, Place
 from aegis_audit.level import Level
 from aegis_audit.listing import Listing
 from aegis_audit.reading import Reading
@@ -236,10 +236,21 @@ def _findings(screen: Screen, report: Report) -> None:
         for name, text in (("expected", finding.expected), ("found", finding.found)):
             if text:
                 screen.line(f"  {name:8}  {defuse(text)}")
+        if finding.acknowledged:
+            _acknowledgement(screen, finding.acknowledged, is_accepted=finding.is_accepted)
         screen.line()
     if left := sum(count for code, count in report.counts.items() if not code.is_note) - len(shown):
         screen.line(f"and {_many(left, 'more finding')}; --format json has more")
         screen.line()
+
+
+def _acknowledgement(screen: Screen, one: Acknowledgement, *, is_accepted: bool) -> None:
+    """Say what a person has recorded of a finding, and what follows from it."""
+    screen.line(f"  acknowledged in entry {one.seq} at {one.timestamp} by {defuse(one.by)}: {defuse(one.note)}")
+    if one.problem:
+        screen.line(f"  which does not count: {one.problem}")
+    else:
+        screen.line("  accepted" if is_accepted else "  --accept-acknowledged accepts it")
 
 
 def _notes(screen: Screen, report: Report) -> None:

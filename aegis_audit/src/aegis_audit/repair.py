@@ -112,11 +112,11 @@ def plan_of(report: Report, paths: Sequence[str]) -> tuple[Step, ...]:
 
 def _step(finding: Finding, paths: str) -> Step:
     code = finding.code
-    otherwise = _acknowledge(finding.missing) if finding.missing else None
+    otherwise = _go_on(finding, paths)
     if code in _KEPT:
         return Step(finding, Remedy.KEEP, f"{_EVIDENCE} {_KEPT[code]}", f"aegis-audit compare COPY {paths}")
     if code in _RUN:
-        return Step(finding, Remedy.RUN, _RUN[code], "aegis-mcp audit checkpoint")
+        return Step(finding, Remedy.RUN, _RUN[code], "aegis-mcp audit checkpoint", otherwise)
     if code is FindingCode.ENTRIES_LOST:
         return Step(finding, Remedy.RUN, _LOST, otherwise)
     if code in _CHANGED:
@@ -124,5 +124,16 @@ def _step(finding: Finding, paths: str) -> Step:
     return Step(finding, Remedy.FETCH, _FETCHED.get(code, _DAMAGED), f"aegis-audit verify {paths} COPY", otherwise)
 
 
-def _acknowledge(missing: range) -> str:
-    return f"aegis-mcp audit acknowledge --missing {missing.start}-{missing[-1]} --note 'WHAT HAPPENED'"
+def _go_on(finding: Finding, paths: str) -> str | None:
+    """Return how to go on with what nobody can bring: have it acknowledged, or accept that it is."""
+    if finding.acknowledged and not finding.acknowledged.problem:
+        return f"aegis-audit verify --accept-acknowledged {paths}"
+    if finding.missing:
+        what = f"--missing {finding.missing.start}-{finding.missing[-1]}"
+    elif finding.fragment:
+        what = f"--torn {finding.fragment}"
+    elif finding.code is FindingCode.ENTRIES_LOST:
+        what = f"--lost {finding.place.seq}"
+    else:
+        return None
+    return f"aegis-mcp audit acknowledge {what} --note 'WHAT HAPPENED'"

@@ -124,6 +124,11 @@ class Report:
         return frozenset(self.counts)
 
     @property
+    def is_intact(self) -> bool:
+        """Tell whether nothing was found, not even what is accepted."""
+        return all(code.is_note for code in self.counts)
+
+    @property
     def level(self) -> Level:
         """Return the lowest level of all logs."""
         return min((log.level for log in self.logs), default=Level.A0)
@@ -171,7 +176,16 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "seq": place.seq,
         "expected": finding.expected,
         "found": finding.found,
+        "acknowledged": _acknowledgement_json(finding),
     }
+
+
+def _acknowledgement_json(finding: Finding) -> dict[str, Any] | None:
+    one = finding.acknowledged
+    if one is None:
+        return None
+    said = {"seq": one.seq, "timestamp": one.timestamp, "by": one.by, "note": one.note}
+    return said | {"problem": one.problem, "accepted": finding.is_accepted}
 
 
 def _segment_json(segment: SegmentReport) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from aegis_audit import value
 from aegis_audit.account import Examined, report_of, state_of
 from aegis_audit.anchor import Anchor
 from aegis_audit.archive import find_segments
+from aegis_audit.checks.acknowledged import Acknowledgements
 from aegis_audit.checks.anchors import check_anchor, check_roots, hold
 from aegis_audit.checks.ends import check_end, compare_end, known_from
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.join import Log, check_joints, split_by_log
 from aegis_audit.checks.known import Known, check_heads
 from aegis_audit.checks.ledger import Ledgers
-from aegis_audit.checks.levels import check_keys, check_level, cover
+from aegis_audit.checks.levels import check_keys, check_level, cover, signed_acknowledgements
 from aegis_audit.checks.order import check_interruptions, check_order
 from aegis_audit.checks.pairing import unpaired
 from aegis_audit.checks.saved import restore
@@ -34,7 +35,6 @@ from aegis_audit.shape import Shapes
 from aegis_audit.sidecar import Sidecar
 from aegis_audit.state import State, Verified, resume
 from aegis_audit.trust import Trust
-from aegis_audit.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Knowledge:
 
 
 class Examination(NamedTuple):
-    """The report of a verification, and what the next one can go on from; None unless the verdict is valid."""
+    """The report of a verification, and what the next one can go on from; None if anything was found."""
 
     report: Report
     state: State | None
@@ -173,11 +173,16 @@ def examine(
     for end in ends:
         at_end = check_end(end, logs, [segment.path for segment in given], knowledge.booted)
         found.add_all(_unless_moved(at_end, moved))
+    claims = [claim for one in scans for claim in one.claims]
+    acknowledged = Acknowledgements(logs, claims, signed_acknowledgements(ledgers.all, knowledge.trust))
+    found.revise(acknowledged.look_up)
+    if demands.accept_acknowledged:
+        found.revise(_accepted)
     examined = Examined(
         scans, logs, coverages, ledgers.all, ends, anchorings, found, knowledge.trust, knowledge.earlier
     )
     report = report_of(examined)
-    return Examination(report, state_of(examined, now) if report.verdict is Verdict.VALID else None)
+    return Examination(report, state_of(examined, now) if report.is_intact else None)
 
 
 def _ledgers(found: Findings, knowledge: Knowledge) -> Ledgers:
@@ -236,6 +241,12 @@ def _unless_moved(findings: Iterable[Finding], moved: str) -> Iterator[Finding]:
             yield value.replace(one, code=FindingCode.SHORT_OF_HEAD, found=f"{one.found}; {moved}")
         else:
             yield one
+
+
+def _accepted(finding: Finding) -> Finding:
+    """Return a finding without an effect on the verdict, if an acknowledgement of it counts."""
+    counts = finding.acknowledged is not None and not finding.acknowledged.problem
+    return value.replace(finding, is_accepted=True) if counts else finding
 
 
 def _nothing(scans: Sequence[Scan], *, is_anything_known: bool, allow_empty: bool) -> Iterator[Finding]:

@@ -56,7 +56,10 @@ class Damage:
             return
         if not line.is_overlong:  # what was cut for its length cannot be compared
             fragment = line.raw.removesuffix(b"\n")
-            self._by_content[len(fragment), hashlib.sha256(fragment).hexdigest()].append(len(self._lines))
+            sha256 = hashlib.sha256(fragment).hexdigest()
+            self._by_content[len(fragment), sha256].append(len(self._lines))
+            if error.code is FindingCode.TORN_TAIL:
+                finding = replace(finding, found=f"{found}, with the hash {sha256}", fragment=sha256)
         gap.lines.append(len(self._lines))
         self._lines.append(finding)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aegis_audit.finding import Finding, FindingCode
 from aegis_audit.report import MAX_FINDINGS
+from aegis_audit.verdict import Verdict, worst
 
 
 class Findings:
@@ -28,6 +29,16 @@ class Findings:
         """Count findings, and keep those for which there is room."""
         for finding in findings:
             self.add(finding)
+
+    def revise(self, change: Callable[[Finding], Finding]) -> None:
+        """Let each finding that was kept be as `change` has it, which leaves its code alone."""
+        self.findings = [change(finding) for finding in self.findings]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what follows from all that were counted, but from those that are accepted."""
+        accepted = Counter(finding.code for finding in self.findings if finding.is_accepted)
+        return worst(code.verdict for code, count in self.counts.items() if count > accepted[code])
 
     def kept(self) -> tuple[Finding, ...]:
         """Return what was kept: findings first, then notes, each in the order of their places."""

@@ -36,6 +36,19 @@ class Log:
         held = [range(run.first_seq, run.last_seq + 1) for run in self.runs]
         return _size([*held, *ranges]) - _size(ranges)
 
+    def holds_any_of(self, numbers: range) -> bool:
+        """Tell whether one of these entries is there."""
+        return any(run.first_seq < numbers.stop and run.last_seq >= numbers.start for run in self.runs)
+
+    def holds_all_of(self, numbers: range) -> bool:
+        """Tell whether each of these entries is there."""
+        return self.count_without([numbers]) == self.count - len(numbers)
+
+    def gap_after(self, seq: int) -> range:
+        """Return the numbers behind this one that are not there, up to the next that is; nothing if none is."""
+        after = [run.first_seq for run in self.runs if run.last_seq > seq]
+        return range(seq + 1, min(after, default=seq + 1))
+
 
 def _size(ranges: Iterable[range]) -> int:
     """Count the numbers that are in any of these ranges."""

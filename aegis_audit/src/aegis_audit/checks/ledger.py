@@ -76,6 +76,8 @@ class Ledger:
     busy: int = 0
     roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
     deferred: list[Statement] = field(default_factory=list[Statement])
+    acknowledging: list[Head] = field(default_factory=list[Head])
+    """The entries in which a person has acknowledged a break."""
     is_false: bool = False
     is_verified_before: bool = False
     """What comes before its start was verified, and is not read again."""
@@ -129,6 +131,8 @@ class Ledgers:
                 self._open(entry, place)
             if entry.event_type == "checkpoint" or entry.kind == "key_epoch":
                 self._state(entry, place)
+            if entry.kind == "break_acknowledged":
+                self._note_acknowledging(entry)
         is_idle = entry.event_type == "checkpoint" or entry.kind in KEPT_BY_WRITER
         self.extend(entry.seq, entry.prev_hash, [bytes.fromhex(entry.entry_hash)], is_idle=is_idle)
 
@@ -202,6 +206,7 @@ class Ledgers:
         ledger.grown, ledger.last_hash, ledger.origin = after.grown, after.last_hash, ledger.origin or after.origin
         ledger.busy = max(ledger.busy, after.busy)
         ledger.roots |= after.roots
+        ledger.acknowledging += after.acknowledging
         for statement in after.deferred:
             self._put(ledger, statement)
 
@@ -239,6 +244,11 @@ class Ledgers:
             is_checkpoint = entry.event_type == "checkpoint"
             root = ledger.tree.root() if is_checkpoint else b""
             self._put(ledger, Statement(entry.seq, place, entry.event, is_checkpoint, root))
+
+    def _note_acknowledging(self, entry: Entry) -> None:
+        for ledger in self._at(entry):
+            if len(ledger.acknowledging) < MAX_DEFERRED:
+                ledger.acknowledging.append(Head(entry.seq, entry.entry_hash))
 
     def _put(self, ledger: Ledger, statement: Statement) -> None:
         """Judge a statement if all is known that came before it, else keep it."""

@@ -103,6 +103,17 @@ def check_level(log: Log, coverage: Coverage, demands: Demands) -> Iterator[Find
         yield Finding(FindingCode.UNCOVERED, place, "a checkpoint that counts over all entries", found)
 
 
+def signed_acknowledgements(ledgers: Sequence[Ledger], trust: Trust) -> frozenset[str]:
+    """Return the hashes of the acknowledgements that a key that counts has signed."""
+    return frozenset(
+        head.entry_hash
+        for ledger in ledgers
+        if ledger.sealed and any(_vouching(ledger, trust.pins_of(ledger.origin)))
+        for head in ledger.acknowledging
+        if head.seq < ledger.sealed.checkpoint.size
+    )
+
+
 def _vouching(ledger: Ledger, pins: Sequence[Pin]) -> tuple[list[Pin], list[Pin]]:
     """Return the pins that vouch for the last verified checkpoint: of the log's key, and of keys of epochs."""
     if ledger.sealed is None:

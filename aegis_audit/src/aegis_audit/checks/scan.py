@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from aegis_audit.checks.claim import MAX_CLAIMS, Claim, range_in
 from aegis_audit.checks.damage import Damage
 from aegis_audit.checks.digest import Digest, Digested
 from aegis_audit.checks.findings import Findings
@@ -56,6 +57,8 @@ class Scan:
     sessions: set[str] = field(default_factory=set[str])
     lost: list[range] = field(default_factory=list[range])
     """Numbers of entries that the writer has recorded as lost."""
+    claims: list[Claim] = field(default_factory=list[Claim])
+    """What persons say that they have looked at."""
 
     def join(self, session_id: str) -> None:
         """Count a session, up to a bound."""
@@ -326,6 +329,8 @@ class _Scanner:
                 self._heed_recovery(entry, place)
             case "entries_lost":
                 self._heed_loss(entry, place)
+            case "break_acknowledged" if entry.has_its_hash and self._run and len(self._result.claims) < MAX_CLAIMS:
+                self._result.claims.append(Claim.of(entry, self._run))
             case None:
                 pass
             case kind if kind not in EVENT_KINDS:
@@ -348,7 +353,7 @@ class _Scanner:
         self._heed_fragments(entry, place)
 
     def _heed_replay(self, entry: Entry, place: Place, run: Run) -> None:
-        announced = _range(entry.event["replay"], below=entry.seq)
+        announced = range_in(entry.event["replay"], below=entry.seq)
         if announced is None:
             found = repr(entry.event["replay"])[:100]
             self._add(FindingCode.FALSE_ATTESTATION, place, "a replay of earlier entries", found)
@@ -368,7 +373,7 @@ class _Scanner:
                 self._add(FindingCode.FALSE_ATTESTATION, place, f"the fragment {attestation}", "no such fragment")
 
     def _heed_loss(self, entry: Entry, place: Place) -> None:
-        missing = _range(entry.event.get("missing"), below=entry.seq)
+        missing = range_in(entry.event.get("missing"), below=entry.seq)
         if missing is None and entry.kind == "recovered":
             return
         if missing is not None and len(self._result.lost) < MAX_FINDINGS:
@@ -380,12 +385,3 @@ class _Scanner:
 
     def _add(self, code: FindingCode, place: Place, expected: str, found: str) -> None:
         self._found.add(Finding(code, place, expected, found))
-
-
-def _range(value: Any, *, below: int) -> range | None:
-    """Read `[a, b]`, both of them numbers of earlier entries."""
-    match value:
-        case [int() as first, int() as last] if 0 <= first <= last < below:
-            return range(first, last + 1)
-        case _:
-            return None

@@ -112,6 +112,11 @@ def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     metavar="FILE",
     help="Whose cosignatures count, and how many of them it takes (c2sp.org/tlog-policy).",
 )
+@click.option(
+    "--accept-acknowledged",
+    is_flag=True,
+    help="Accept missing entries that a person has acknowledged, where that is signed by a key that counts.",
+)
 @click.option("--max-uncovered", type=click.IntRange(0), metavar="N", help="Demand that the level covers all but N.")
 @click.option("--min-records", type=click.IntRange(0), default=0, metavar="N", help="Demand so many entries.")
 @click.option(

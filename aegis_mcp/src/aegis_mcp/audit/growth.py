@@ -20,14 +20,12 @@ from aegis_audit.errors import AuditError
 from aegis_audit.segment import Segment
 from aegis_audit.tree import CompactRange, extension_proof
 from aegis_audit.value import Value
-from aegis_mcp.audit.survey import tree_before
+from aegis_mcp.audit.survey import hash_of, seq_of, tree_before
 from aegis_mcp.errors import AnchorUnavailable
 
 MOST_SECONDS: Final = 300.0
 """Seconds that a proof may take; a million entries take about two."""
 
-_SEQ: Final = b',"seq":'
-_LEAF: Final = slice(15, 79)
 _STEP: Final = 256
 _SPOTS: Final = 4
 
@@ -94,9 +92,9 @@ class Growth:
             for number, line in enumerate(segment.lines()):
                 if not number % _STEP:
                     _give_way(deadline)
-                if line.is_whole and _seq_of(line.raw) == seq:
+                if line.is_whole and seq_of(line.raw) == seq:
                     self._end = segment.path, line.offset + line.length
-                    yield bytes.fromhex(line.raw[_LEAF].decode("ascii"))
+                    yield bytes.fromhex(hash_of(line.raw))
                     seq += 1
 
     def _keep(self, tree: CompactRange) -> None:
@@ -112,12 +110,6 @@ def _first_entry(segment: Segment) -> Entry | None:
     with suppress(AuditError):  # what is no segment of ours is passed over
         return next((line.parse() for line in segment.lines()), None)
     return None
-
-
-def _seq_of(line: bytes) -> int:
-    """Return the number of an entry, -1 of what is none. Behind it come only members that cannot hold its name."""
-    digits = line[line.rfind(_SEQ) + len(_SEQ) :].partition(b",")[0]
-    return int(digits) if digits.isdigit() else -1
 
 
 def _give_way(deadline: float) -> None:

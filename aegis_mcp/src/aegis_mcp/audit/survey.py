@@ -17,6 +17,9 @@ from aegis_audit.errors import MalformedEntry
 from aegis_audit.tree import EMPTY, CompactRange
 from aegis_audit.value import Value
 
+_SEQ: Final = b',"seq":'
+_HASH: Final = slice(15, 79)
+
 LAST: Final = 16 * MAX_LINE
 """Bytes at the end of a log that are searched for its last entry."""
 
@@ -89,6 +92,17 @@ def origin_of(data: bytes) -> str | None:
     entry = _entry(data[: data.find(b"\n") + 1])
     origin = entry.event.get("origin") if entry and entry.kind in {"log_opened", "segment_opened"} else None
     return origin if isinstance(origin, str) and origin.isascii() else None
+
+
+def seq_of(line: bytes) -> int:
+    """Return the number of an entry, -1 of what is none. Behind it come only members that cannot hold its name."""
+    digits = line[line.rfind(_SEQ) + len(_SEQ) :].partition(b",")[0]
+    return int(digits) if digits.isdigit() else -1
+
+
+def hash_of(line: bytes) -> str:
+    """Return the hash that an entry states."""
+    return line[_HASH].decode("latin-1")
 
 
 def begun_segment(kept: bytes, head: Head) -> bytes:
