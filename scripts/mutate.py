@@ -10,26 +10,28 @@ import argparse
 import random
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from mutation import harmless
-from mutation.division import Division
 from mutation.mutants import Mutant, mutants
-from mutation.suite import killers
+from mutation.record import Record
+from mutation.suite import Bench, judge
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _PACKAGE: Final = _ROOT / "aegis_audit" / "src" / "aegis_audit"
 _MODULES: Final = (
     *(f"checks.{path.stem}" for path in sorted(_PACKAGE.glob("checks/[a-z]*.py"))),
-    *("verify", "verdict", "finding", "account", "report", "level", "demand", "trust", "anchor", "sidecar", "state"),
-    *("segment", "entry", "shape", "canonical", "chain", "mark", "tree", "note", "checkpoint", "epoch", "signature"),
-    *("proof", "proving", "comparison", "headline", "walk", "archive", "expand", "reading", "cli.verify"),
+    *("chain", "entry", "tree", "note", "checkpoint", "epoch", "witness", "expand", "canonical", "level", "demand"),
+    *("trust", "anchor", "state", "sidecar", "verdict", "finding", "account", "report", "mark", "signature"),
+    *("shape", "segment", "part", "crew", "archive", "reading", "verify", "cli.verify"),
+    *("proof", "proving", "comparison", "headline", "walk"),
 )
 """The modules in which a verdict comes about; what shows it is judged by tests of its own."""
 
-_CLI: Final = ("prove", "compare", "consistency", "head", "accounting")
+_CLI: Final = ("prove", "compare", "consistency", "head", "accounting", "jobs")
 _TESTS: Final = ("tests/tamper", "tests/attacker", "tests/audit", *(f"tests/cli/test_{name}.py" for name in _CLI))
 _THOROUGH: Final = (
     "no_memory",
@@ -45,6 +47,7 @@ _LEFT_OUT: Final = (
     "--ignore=tests/audit/test_key.py",  # private keys, which no verifier has
     f"-k=not ({' or '.join(_THOROUGH)})",
 )
+_KINDS: Final = ("killed", "harmless", "missed")
 
 
 def main() -> int:
@@ -54,11 +57,11 @@ def main() -> int:
     listed = harmless.load()
     chosen = [one for one in everything if not options.modules or one.key.module in options.modules]
     if options.sample:
-        known = [one for one in chosen if one.key.function and str(one.key) not in listed]
-        chosen = random.Random(options.seed).sample(known, options.sample)  # noqa: S311 - chosen, not secret
-    survivors = {str(one.key): one for one in _survivors(chosen, options.jobs)}
+        chosen = random.Random(options.seed).sample(chosen, options.sample)  # noqa: S311 - chosen, not secret
+    killers = _killers(chosen, options)
+    survivors = {str(one.key): one for one in chosen if not killers[one]}
     missed = [one for name, one in survivors.items() if name not in listed]
-    killed = {str(one.key) for one in chosen} & {*listed} - {*survivors}
+    killed = {str(one.key) for one in chosen if killers[one]} & {*listed}
     stale = harmless.stale(listed, (str(one.key) for one in everything))
     for one in missed:
         print(f"no test notices: {one.path.relative_to(_ROOT)}:{one.line}: {one.key}")
@@ -66,10 +69,7 @@ def main() -> int:
         print(f"listed as harmless, and a test notices it: {name}")
     for name in stale:
         print(f"listed as harmless, and no mutant: {name}")
-    harmless_ones = len(survivors) - len(missed)
-    print(
-        f"{len(chosen)} mutants: {len(chosen) - len(survivors)} killed, {harmless_ones} harmless, {len(missed)} missed"
-    )
+    _count(chosen, killers, listed)
     return 1 if missed or killed or stale else 0
 
 
@@ -79,27 +79,35 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="so many mutants, chosen by chance")
     parser.add_argument("--seed", type=int, default=0, help="of that chance")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time")
+    parser.add_argument("--tests", nargs="+", default=_TESTS, metavar="PATH", help="run these only")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="go on from what this file says was killed")
     return parser.parse_args()
 
 
-def _survivors(chosen: Sequence[Mutant], jobs: int) -> list[Mutant]:
-    with tempfile.TemporaryDirectory() as scratch:
-        parts = [chosen[start::jobs] for start in range(jobs)]
-        running = [
-            Division(lambda part=part, at=at: _judge(part, Path(scratch, str(at)))) for at, part in enumerate(parts)
-        ]
-        found = [one.result() for one in running]
-    return [
-        mutant
-        for part, result in zip(parts, found, strict=True)
-        for mutant, killer in zip(part, result, strict=True)
-        if killer is None
-    ]
+def _killers(chosen: Sequence[Mutant], options: argparse.Namespace) -> dict[Mutant, str | None]:
+    """Return the test that has killed each mutant, now or in an earlier run that was recorded."""
+    record = Record(options.record, _ROOT) if options.record else None
+    known = {one: record.killer_of(one) if record else None for one in chosen}
+    tests = [*_LEFT_OUT, *(str(_ROOT / test) for test in options.tests)]
+    with tempfile.TemporaryDirectory() as home:
+        bench = Bench(_PACKAGE, tests, Path(home), options.jobs, record.add if record else _forget)
+        return known | judge([one for one in chosen if not known[one]], bench)
 
 
-def _judge(part: Sequence[Mutant], home: Path) -> list[str | None]:
-    home.mkdir()
-    return killers(part, [*_LEFT_OUT, *(str(_ROOT / test) for test in _TESTS)], home)
+def _forget(_mutant: Mutant, _killer: str | None) -> None:
+    pass
+
+
+def _count(chosen: Sequence[Mutant], killers: Mapping[Mutant, str | None], listed: Mapping[str, str]) -> None:
+    """Say how many mutants of each module were killed, do no harm or were missed, and of all modules."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for one in chosen:
+        kind = "killed" if killers[one] else "harmless" if str(one.key) in listed else "missed"
+        for name in (one.key.module, "all"):
+            counts[name][kind] += 1
+    for name in (*dict.fromkeys(one.key.module for one in chosen), "all"):
+        found = counts[name]
+        print(f"{name}: {found.total()} mutants: " + ", ".join(f"{found[kind]} {kind}" for kind in _KINDS))
 
 
 if __name__ == "__main__":

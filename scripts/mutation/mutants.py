@@ -7,12 +7,13 @@ counted and reaches the exit status. Texts are left alone, because no verdict ha
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import CodeType
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 _OTHER_COMPARISONS: Final[dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -38,35 +39,51 @@ _OTHER_FUNCTIONS: Final = {"any": "all", "all": "any", "min": "max", "max": "min
 
 
 class Key(NamedTuple):
-    """What a mutant is called: the module, the function or "" outside of one, and the code before and after."""
+    """What a mutant is called: the module, the function or "" outside of one, and the code before and after.
+
+    It is the one with this number, from 1 on, of those for which all that is the same.
+    """
 
     module: str
     function: str
     before: str
     after: str
+    number: int
 
     def __str__(self) -> str:
-        return f"{self.module}: {self.function or '(outside of functions)'}: {self.before}  →  {self.after}"
+        number = f" ({self.number})" if self.number > 1 else ""
+        return f"{self.module}: {self.function or '(outside of functions)'}: {self.before}  →  {self.after}{number}"
 
 
 class _Function(NamedTuple):
-    """A function or a method, and the line where it begins, decorators included."""
+    """A function or a method, and its lines, decorators included."""
 
     name: str
-    line: int
+    lines: range
 
 
-_OUTSIDE: Final = _Function("", 0)
+_OUTSIDE: Final = _Function("", range(0))
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A module that is changed in one place: its change with this `number`, in the line `line`."""
+    """A module that is changed in one place: its change with this `number`.
+
+    No test notices it that runs none of `lines`, which are those of the statement. `function` are all lines of the
+    function; outside of one there are none, and `constant` is what the module calls the value.
+    """
 
     key: Key
     path: Path
     number: int
-    line: int
+    lines: range
+    function: range
+    constant: str | None
+
+    @property
+    def line(self) -> int:
+        """Return the first of the lines."""
+        return self.lines.start
 
     def code(self) -> CodeType:
         """Return the code of the whole module."""
@@ -79,14 +96,18 @@ class Mutant:
 def mutants(package: Path, module: str) -> Iterator[Mutant]:
     """Yield all mutants of a module, which is named by its dotted name in the package."""
     path = package.joinpath(*module.split(".")).with_suffix(".py")
-    for number, (spot, before, after) in enumerate(_changes(ast.parse(path.read_bytes()))):
-        key = Key(module, spot.function.name, _text(before), _text(after))
-        yield Mutant(key, path, number, getattr(before, "lineno", spot.function.line))
+    known: Counter[tuple[str, str, str]] = Counter()
+    tree = ast.parse(path.read_bytes())
+    for number, (spot, before, after) in enumerate(_changes(tree)):
+        name = spot.function.name, _text(before), _text(after)
+        known[name] += 1
+        constant = constant_in(spot.statement) if spot.statement in tree.body else None
+        yield Mutant(Key(module, *name, known[name]), path, number, _lines(spot), spot.function.lines, constant)
 
 
 def _changes(tree: ast.AST) -> Iterator[tuple[_Spot, ast.AST, ast.AST]]:
     """Yield each change of a tree: where, what stands there, and what is put there instead."""
-    for spot in _spots(tree, (), _OUTSIDE):
+    for spot in _spots(tree, (), _OUTSIDE, ast.Pass()):
         for after in _changed(spot.node, is_outside=spot.function is _OUTSIDE):
             yield spot, spot.node, ast.copy_location(after, spot.node)
 
@@ -99,6 +120,7 @@ class _Spot(NamedTuple):
     field: str
     at: int | None
     function: _Function
+    statement: ast.stmt
 
     def put(self, node: ast.AST) -> None:
         if self.at is None:
@@ -107,7 +129,7 @@ class _Spot(NamedTuple):
             getattr(self.parent, self.field)[self.at] = node
 
 
-def _spots(node: ast.AST, names: tuple[str, ...], function: _Function) -> Iterator[_Spot]:
+def _spots(node: ast.AST, names: tuple[str, ...], function: _Function, statement: ast.stmt) -> Iterator[_Spot]:
     """Yield every node below one; annotations, decorators and what only makes a text are left out."""
     for field, value in ast.iter_fields(node):
         if field in {"annotation", "returns", "decorator_list", "type_comment"}:
@@ -122,10 +144,42 @@ def _spots(node: ast.AST, names: tuple[str, ...], function: _Function) -> Iterat
             # The defaults of a function are made once, outside of it.
             if function is _OUTSIDE and isinstance(node, ast.FunctionDef) and field == "body":
                 first = node.decorator_list[0].lineno if node.decorator_list else node.lineno
-                inner = _Function(".".join((*names, node.name)), first)
+                inner = _Function(".".join((*names, node.name)), range(first, _end(node)))
             below = (*names, node.name) if isinstance(node, ast.ClassDef) else names
-            yield _Spot(child, node, field, at, inner)
-            yield from _spots(child, below, inner)
+            around = child if isinstance(child, ast.stmt) else statement
+            yield _Spot(child, node, field, at, inner, around)
+            yield from _spots(child, below, inner, around)
+
+
+def _lines(spot: _Spot) -> range:
+    """Return the lines of a statement, of one with others in it those before the first of them."""
+    match spot.node:
+        case ast.match_case(pattern=pattern, guard=guard):
+            return range(pattern.lineno, _end(guard or pattern))
+        case ast.comprehension(target=target):
+            own = target.lineno
+        case node:
+            own = getattr(node, "lineno", spot.statement.lineno)
+    statement: Any = spot.statement
+    inner: list[Any] = getattr(statement, "body", None) or [one.pattern for one in getattr(statement, "cases", ())]
+    if not inner:
+        return range(statement.lineno, _end(statement))
+    head = range(statement.lineno, max(inner[0].lineno, statement.lineno + 1))
+    return head if own in head else range(own, own + 1)
+
+
+def _end(node: ast.AST) -> int:
+    """Return the line behind a node."""
+    return (getattr(node, "end_lineno", None) or 0) + 1
+
+
+def constant_in(statement: ast.stmt) -> str | None:
+    """Return the name that a statement gives a value."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return name
+        case _:
+            return None
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -1,125 +1,156 @@
 """The tests of the verifier, loaded once and run for each mutant in a copy of the process.
 
 What a mutant changes in a function is put into the function that is loaded, by exchanging its code. What it changes
-outside of functions has to be there before anything is loaded, which takes much longer.
+outside of functions has to be there before anything is loaded: then only the tests that are wanted are loaded, in a
+process that holds all libraries already.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-import pkgutil
-import re
 import shutil
 import sys
-import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any, Final
+from types import CodeType, FunctionType
+from typing import Any, Final, NamedTuple
 
 import pytest
 
-from mutation import command
-from mutation.division import OUT_OF_BOUNDS, Division
+from mutation.division import Division, bound
+from mutation.knowledge import Knowledge
+from mutation.loading import load, run
 from mutation.mutants import Mutant
+from mutation.touch import touched
 
-PACKAGE: Final = "aegis_audit"
-_SECONDS: Final = 20
-"""A mutant whose tests take longer on a processor never ends."""
-_FEW: Final = 50
-"""For no more mutants than that it is not worth while to find out what each test calls."""
-_FAMILY: Final = 12
-"""Of tests that differ in numbers only, such as one for each byte, so many are enough here."""
+_FEW: Final = 40
+"""For no more mutants than that it is not worth while to find out what each test runs."""
+_LONG: Final = 60
+"""Seconds of a processor that any test may take with a mutant of which nothing is known."""
+_OURS: Final = ("aegis", "tests", "support", "test_", "conftest", "mutation", "__main__")
 
 
-class FailingTest(Exception):
+class FailingTestError(Exception):
     """A test fails without any mutant, and would kill all."""
 
 
-def killers(mutants: Sequence[Mutant], tests: Sequence[str], home: Path) -> list[str | None]:
-    """Return for each mutant a test that fails with it, None where none does; `home` is a directory for files.
+class Bench(NamedTuple):
+    """Where mutants are tried: the package, the tests, a directory for files, and how many processes there are.
+
+    `told` is called with each mutant that has been tried and with the test that fails with it, None if none does.
+    """
+
+    package: Path
+    tests: Sequence[str]
+    home: Path
+    jobs: int
+    told: Callable[[Mutant, str | None], None]
+
+
+def judge(mutants: Sequence[Mutant], bench: Bench) -> dict[Mutant, str | None]:
+    """Return for each mutant a test that fails with it, None where none does.
 
     Raises:
-        FailingTest: a test fails without any mutant.
+        FailingTestError: a test fails without any mutant.
     """
     inside = [one for one in mutants if one.key.function]
-    found = Division(lambda: _load(tests, home, lambda session: _Suite(session, home).killers(inside))).result()
-    if isinstance(found, str):
-        raise FailingTest(found)
-    killed: dict[Mutant, str | None] = dict(zip(inside, found, strict=True))
-    for one in mutants:
-        if one not in killed:
-            killed[one] = Division(lambda one=one: _load(tests, home, _run_all, one), 2 * _SECONDS).result()
-    return [killed[one] for one in mutants]
+    outside = [one for one in mutants if not one.key.function]
+    result = Division(lambda: load(bench.tests, bench.home, lambda session: _loaded(session, inside, outside, bench)))
+    match result.result():
+        case {"killers": killers, "tests": tests, "libraries": libraries}:
+            apart: list[Any] = Division(lambda: _apart(outside, tests, libraries, bench)).result() if outside else []
+            return {**dict(zip(inside, killers, strict=True)), **dict(zip(outside, apart, strict=True))}
+        case failing:
+            raise FailingTestError(failing)
 
 
-def _run_all(session: pytest.Session) -> str | None:
-    return _run(session, session.items)
+def _loaded(session: pytest.Session, inside: Sequence[Mutant], outside: Sequence[Mutant], bench: Bench) -> Any:
+    """Try the mutants inside of functions; say also which tests may notice each of the others."""
+    seconds: dict[str, float] = {}
+    lines: dict[str, Any] = {}
+    if len(inside) + len(outside) > _FEW:
+        learnt = _shared(session.items, bench.jobs, lambda items, at: _learn(session, items, bench, at))
+        for one in learnt:
+            if "failing" in one:
+                return one["failing"]
+            seconds[one["test"]], lines[one["test"]] = one["seconds"], one["lines"]
+    knowledge = Knowledge(seconds, lines, bench.package)
+    suite = _Suite(session, knowledge)
+    killers = _shared(inside, bench.jobs, lambda part, at: [suite.killer_of(one, bench, at) for one in part])
+    for mutant, killer in zip(inside, killers, strict=True):
+        if killer:
+            knowledge.add_kill(mutant, killer)
+    tests = [knowledge.choose(one, (item.nodeid for item in session.items)) for one in outside]
+    return {"killers": killers, "tests": tests, "libraries": sorted(name for name in sys.modules if not _is_ours(name))}
 
 
-def _run(session: pytest.Session, items: Sequence[pytest.Item]) -> str | None:
-    """Run tests up to the first that fails, and return that one."""
-    for at, item in enumerate(items):
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=(*items, None)[at + 1])
+def _learn(session: pytest.Session, items: Sequence[pytest.Item], bench: Bench, at: int) -> list[Any]:
+    """Run tests as they are; return what each takes and runs, or the first that fails."""
+    _use(session, bench.home / f"learn-{at}")
+    learnt: list[Any] = []
+    for item in items:
+        before = sum(os.times()[:4])
+        lines = touched(str(bench.package), lambda item=item: run(session, item))
+        learnt.append({"test": item.nodeid, "seconds": sum(os.times()[:4]) - before, "lines": lines})
         if session.testsfailed:
+            return [{"failing": item.nodeid}] * len(items)
+    return learnt
+
+
+class _Suite:
+    """The loaded tests, and the functions of the package."""
+
+    def __init__(self, session: pytest.Session, knowledge: Knowledge) -> None:
+        self._session = session
+        self._items = {item.nodeid: item for item in session.items}
+        self._knowledge = knowledge
+        self._functions = _functions()
+
+    def killer_of(self, mutant: Mutant, bench: Bench, at: int) -> str | None:
+        """Return the test that fails with a mutant; None if all succeed."""
+        home = bench.home / f"files-{at}"
+        tests = self._knowledge.choose(mutant, self._items)
+        killer: str | None = Division(lambda: self._play(mutant, tests, home)).result()
+        if killer:
+            self._knowledge.add_kill(mutant, killer)
+        bench.told(mutant, killer)
+        shutil.rmtree(home, ignore_errors=True)
+        return killer
+
+    def _play(self, mutant: Mutant, tests: Sequence[str], home: Path) -> str | None:
+        _use(self._session, home)
+        code = mutant.code()
+        for function in self._functions[_named(mutant)]:
+            function.__code__ = _same(code, function.__code__)
+        return _first_failing(self._session, [self._items[test] for test in tests], self._knowledge.bound)
+
+
+def _first_failing(session: pytest.Session, items: Iterable[pytest.Item], seconds: Callable[[str], int]) -> str | None:
+    for item in items:
+        bound(seconds(item.nodeid))
+        if run(session, item):
             return item.nodeid
     return None
 
 
-class _Suite:
-    """The loaded tests, with what each of them calls and how long it takes."""
+def _use(session: pytest.Session, home: Path) -> None:
+    """Let the tests have their files in this directory, which is made, and which no other copy uses."""
+    home.mkdir()
+    factory: Any = session.config._tmp_path_factory  # type: ignore[attr-defined] # noqa: SLF001
+    factory._basetemp = home  # noqa: SLF001
 
-    def __init__(self, session: pytest.Session, home: Path) -> None:
-        self._session = session
-        self._home = home
-        self._functions = _functions()
-        self._seconds: dict[str, float] = {}
-        self._touched: dict[str, set[str]] = {}
-        self._kills: Counter[tuple[str, str]] = Counter()
 
-    def _learn(self) -> str | None:
-        """Run every test once as it is; return the first that fails."""
-        for item in self._session.items:
-            before = time.process_time()
-            self._touched[item.nodeid] = _called(lambda item=item: _run(self._session, [item]))
-            self._seconds[item.nodeid] = time.process_time() - before
-            if self._session.testsfailed:
-                return item.nodeid
-        return None
-
-    def killers(self, mutants: Sequence[Mutant]) -> list[str | None] | str:
-        """Return for each mutant a test that fails with it; the name of a test that fails without any."""
-        failing = self._learn() if len(mutants) > _FEW else None
-        return failing or [self._killer_of(mutant) for mutant in mutants]
-
-    def _killer_of(self, mutant: Mutant) -> str | None:
-        """Return the test that fails with a mutant; None if all succeed."""
-        name, module = _named(mutant), mutant.key.module
-        items = [one for one in self._session.items if name in self._touched.get(one.nodeid, {name})]
-        # What has killed its like goes first, then what is quick.
-        items.sort(
-            key=lambda one: (
-                -self._kills[name, one.nodeid],
-                -self._kills[module, one.nodeid],
-                self._seconds.get(one.nodeid, 0),
-            )
-        )
-        killer: str | None = Division(lambda: self._play(mutant, items), _SECONDS).result()
-        if killer and killer != OUT_OF_BOUNDS:
-            self._kills.update(((name, killer), (module, killer)))
-        for path in (self._home / "tests").iterdir():
-            shutil.rmtree(path, ignore_errors=True)
-        return killer
-
-    def _play(self, mutant: Mutant, items: Sequence[pytest.Item]) -> str | None:
-        code = mutant.code()
-        for function in self._functions[_named(mutant)]:
-            function.__code__ = _same(code, function.__code__)
-        return _run(self._session, items)
+def _shared(things: Sequence[Any], jobs: int, work: Callable[[Sequence[Any], int], list[Any]]) -> list[Any]:
+    """Return what `work` returns for all things, by so many processes, each of which has a number."""
+    running = [Division(lambda at=at: work(things[at::jobs], at)) for at in range(jobs)]
+    found: list[Any] = [None] * len(things)
+    for at, one in enumerate(running):
+        found[at::jobs] = one.result()
+    return found
 
 
 # Functions by their names.
@@ -129,15 +160,11 @@ def _named(mutant: Mutant) -> str:
     return f"{mutant.path}:{mutant.key.function}"
 
 
-def _name(code: CodeType) -> str:
-    return f"{code.co_filename}:{code.co_qualname}"
-
-
-def _functions() -> dict[str, list[FunctionType]]:
+def _functions() -> Mapping[str, list[FunctionType]]:
     functions: defaultdict[str, list[FunctionType]] = defaultdict(list)
-    for one in gc.get_objects():
+    for one in (*gc.get_objects(),):
         if isinstance(one, FunctionType):
-            functions[_name(one.__code__)].append(one)
+            functions[f"{one.__code__.co_filename}:{one.__code__.co_qualname}"].append(one)
     return functions
 
 
@@ -158,81 +185,50 @@ def _below(code: CodeType) -> Iterable[CodeType]:
             yield from _below(one)
 
 
-def _called(run: Callable[[], object]) -> set[str]:
-    """Return the names of the functions that are called while something runs."""
-    called: set[CodeType] = set()
-
-    def note(frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
-            called.add(frame.f_code)
-
-    sys.setprofile(note)
-    try:
-        run()
-    finally:
-        sys.setprofile(None)
-    return set(map(_name, called))
+# Mutants outside of functions.
 
 
-# Loading.
+def _apart(mutants: Sequence[Mutant], tests: Sequence[Sequence[str]], libraries: Sequence[str], bench: Bench) -> Any:
+    for library in libraries:
+        with suppress(Exception):  # what cannot be loaded here is loaded by the tests
+            import_module(library)
+    gc.freeze()
+    pairs = [*zip(mutants, tests, strict=True)]
+
+    def tried(part: Sequence[tuple[Mutant, Sequence[str]]], at: int) -> list[str | None]:
+        return [_killer_apart(mutant, wanted, bench, at) for mutant, wanted in part]
+
+    return _shared(pairs, bench.jobs, tried)
 
 
-def _load(tests: Sequence[str], home: Path, work: Callable[[pytest.Session], Any], mutant: Mutant | None = None) -> Any:
-    """Load a mutant and the tests, and return what `work` returns."""
-    os.environ["AEGIS_FORBID_SKIPS"] = "1"  # and the same examples each time
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    if mutant:
-        sys.meta_path.insert(0, _Finder(mutant))
-    loader = _Loader(work)
-    options = ("--capture=no", "-p", "no:cacheprovider", "-o", "timeout=0", "--basetemp", str(home / "tests"))
-    pytest.main([*options, *tests], plugins=[loader])
-    return loader.result
+def _killer_apart(mutant: Mutant, tests: Sequence[str], bench: Bench, at: int) -> str | None:
+    """Return the first of the tests that fails with a mutant; those in the same file as the first are loaded first."""
+    home = bench.home / f"files-{at}"
+    first = [test for test in tests if _file(test) == _file(tests[0])]
+    killer: str | None = None
+    for some in (first, [test for test in tests if test not in {*first}]):
+        if some and not killer:
+            home.mkdir()
+            killer = Division(lambda some=some: _load_apart(mutant, some, home)).result()
+            shutil.rmtree(home, ignore_errors=True)
+    bench.told(mutant, killer)
+    return killer
 
 
-class _Loader:
-    """Works with the tests that pytest has loaded, in the place of running them."""
+def _load_apart(mutant: Mutant, tests: Sequence[str], home: Path) -> str | None:
+    places = {test: number for number, test in enumerate(tests)}
 
-    def __init__(self, work: Callable[[pytest.Session], Any]) -> None:
-        self._work = work
-        self.result: Any = "not loaded"
+    def work(session: pytest.Session) -> str | None:
+        items = sorted((item for item in session.items if item.nodeid in places), key=lambda one: places[one.nodeid])
+        return _first_failing(session, items, lambda _: _LONG)
 
-    def pytest_collection(self) -> None:
-        command.install()
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        families: defaultdict[str, list[pytest.Item]] = defaultdict(list)
-        for item in items:
-            families[re.sub("[0-9]+", "#", item.nodeid)].append(item)
-        items[:] = [one for family in families.values() for one in family[:: -(-len(family) // _FAMILY)]]
-
-    def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        for module in pkgutil.walk_packages(import_module(PACKAGE).__path__, f"{PACKAGE}."):
-            import_module(module.name)
-        gc.collect()
-        self.result = self._work(session)
-        return True
+    bound(_LONG)
+    return load(sorted({*map(_file, tests)}), home, work, mutant)
 
 
-class _Finder:
-    """Finds the module that is a mutant."""
-
-    def __init__(self, mutant: Mutant) -> None:
-        self._name = f"{PACKAGE}.{mutant.key.module}"
-        self._code = mutant.code()
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name == self._name else None
-        if spec and spec.origin:
-            spec.loader = _CodeLoader(name, spec.origin, self._code)
-        return spec
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
-class _CodeLoader(SourceFileLoader):
-    def __init__(self, name: str, path: str, code: CodeType) -> None:
-        super().__init__(name, path)
-        self._code = code
-
-    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - its name is part of the protocol
-        return self._code
+def _is_ours(name: str) -> bool:
+    return name.startswith(_OURS)
