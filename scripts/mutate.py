@@ -25,7 +25,19 @@ _PACKAGE: Final = _ROOT / "aegis_audit" / "src" / "aegis_audit"
 _MODULES: Final = (
     *(f"checks.{path.stem}" for path in sorted(_PACKAGE.glob("checks/[a-z]*.py"))),
     *("chain", "entry", "tree", "note", "checkpoint", "epoch", "witness", "expand", "canonical", "level", "demand"),
-    *("trust", "anchor", "state", "sidecar", "verdict", "finding", "account", "report", "mark", "signature"),
+    *(
+        "trust",
+        "timestamp",
+        "anchor",
+        "state",
+        "sidecar",
+        "verdict",
+        "finding",
+        "account",
+        "report",
+        "mark",
+        "signature",
+    ),
     *("shape", "segment", "part", "crew", "archive", "reading", "verify", "cli.verify"),
     *("proof", "proving", "comparison", "headline", "walk"),
 )
