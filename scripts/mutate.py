@@ -54,10 +54,12 @@ _THOROUGH: Final = (
     "test_any_history",
 )
 """What asks of thousands of cases what others ask of a few."""
+_APART: Final = ("the_extra_is_needed",)
+"""What needs a process of its own for each command."""
 _LEFT_OUT: Final = (
     "--ignore=tests/tamper/test_second_verifier.py",  # judges the other verifier
     "--ignore=tests/audit/test_key.py",  # private keys, which no verifier has
-    f"-k=not ({' or '.join(_THOROUGH)})",
+    f"-k=not ({' or '.join((*_THOROUGH, *_APART))})",
 )
 _KINDS: Final = ("killed", "harmless", "missed")
 
@@ -66,6 +68,9 @@ def main() -> int:
     """Say how many mutants no test has noticed, and which; return the exit status."""
     options = _options()
     everything = [one for module in _MODULES for one in mutants(_PACKAGE, module)]
+    if options.list:
+        print(*(one.key for one in everything), sep="\n")
+        return 0
     listed = harmless.load()
     chosen = [one for one in everything if not options.modules or one.key.module in options.modules]
     if options.sample:
@@ -92,22 +97,19 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of that chance")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time")
     parser.add_argument("--tests", nargs="+", default=_TESTS, metavar="PATH", help="run these only")
+    parser.add_argument("--list", action="store_true", help="say what all mutants are called, and try none")
     parser.add_argument("--record", type=Path, metavar="FILE", help="go on from what this file says was killed")
     return parser.parse_args()
 
 
 def _killers(chosen: Sequence[Mutant], options: argparse.Namespace) -> dict[Mutant, str | None]:
     """Return the test that has killed each mutant, now or in an earlier run that was recorded."""
-    record = Record(options.record, _ROOT) if options.record else None
-    known = {one: record.killer_of(one) if record else None for one in chosen}
+    record = Record(options.record, _PACKAGE, _ROOT)
+    known = {one: record.killer_of(one) for one in chosen}
     tests = [*_LEFT_OUT, *(str(_ROOT / test) for test in options.tests)]
     with tempfile.TemporaryDirectory() as home:
-        bench = Bench(_PACKAGE, tests, Path(home), options.jobs, record.add if record else _forget)
+        bench = Bench(_PACKAGE, tests, Path(home), options.jobs, record)
         return known | judge([one for one in chosen if not known[one]], bench)
-
-
-def _forget(_mutant: Mutant, _killer: str | None) -> None:
-    pass
 
 
 def _count(chosen: Sequence[Mutant], killers: Mapping[Mutant, str | None], listed: Mapping[str, str]) -> None:

@@ -25,6 +25,7 @@ from mutation.division import Division, bound
 from mutation.knowledge import Knowledge
 from mutation.loading import load, run
 from mutation.mutants import Mutant
+from mutation.record import Record
 from mutation.touch import touched
 
 _FEW: Final = 40
@@ -39,16 +40,13 @@ class FailingTestError(Exception):
 
 
 class Bench(NamedTuple):
-    """Where mutants are tried: the package, the tests, a directory for files, and how many processes there are.
-
-    `told` is called with each mutant that has been tried and with the test that fails with it, None if none does.
-    """
+    """Where mutants are tried: the package, the tests, a directory for files, how many processes, and a record."""
 
     package: Path
     tests: Sequence[str]
     home: Path
     jobs: int
-    told: Callable[[Mutant, str | None], None]
+    record: Record
 
 
 def judge(mutants: Sequence[Mutant], bench: Bench) -> dict[Mutant, str | None]:
@@ -70,14 +68,15 @@ def judge(mutants: Sequence[Mutant], bench: Bench) -> dict[Mutant, str | None]:
 
 def _loaded(session: pytest.Session, inside: Sequence[Mutant], outside: Sequence[Mutant], bench: Bench) -> Any:
     """Try the mutants inside of functions; say also which tests may notice each of the others."""
-    seconds: dict[str, float] = {}
-    lines: dict[str, Any] = {}
+    known: dict[str, Any] = {}
     if len(inside) + len(outside) > _FEW:
-        learnt = _shared(session.items, bench.jobs, lambda items, at: _learn(session, items, bench, at))
-        for one in learnt:
-            if "failing" in one:
-                return one["failing"]
-            seconds[one["test"]], lines[one["test"]] = one["seconds"], one["lines"]
+        known = {item.nodeid: bench.record.lines_of(item.nodeid) for item in session.items}
+        missing = [item for item in session.items if not known[item.nodeid]]
+        learnt = _shared(missing, bench.jobs, lambda items, at: _learn(session, items, bench, at))
+        known |= {item.nodeid: one for item, one in zip(missing, learnt, strict=True)}
+        if failing := [test for test, one in known.items() if not one]:
+            return failing
+    seconds, lines = ({test: one[at] for test, one in known.items()} for at in (0, 1))
     knowledge = Knowledge(seconds, lines, bench.package)
     suite = _Suite(session, knowledge)
     killers = _shared(inside, bench.jobs, lambda part, at: [suite.killer_of(one, bench, at) for one in part])
@@ -89,15 +88,17 @@ def _loaded(session: pytest.Session, inside: Sequence[Mutant], outside: Sequence
 
 
 def _learn(session: pytest.Session, items: Sequence[pytest.Item], bench: Bench, at: int) -> list[Any]:
-    """Run tests as they are; return what each takes and runs, or the first that fails."""
+    """Run tests as they are; return for each what it takes and which lines it runs, None if it fails."""
     _use(session, bench.home / f"learn-{at}")
     learnt: list[Any] = []
     for item in items:
         before = sum(os.times()[:4])
         lines = touched(str(bench.package), lambda item=item: run(session, item))
-        learnt.append({"test": item.nodeid, "seconds": sum(os.times()[:4]) - before, "lines": lines})
-        if session.testsfailed:
-            return [{"failing": item.nodeid}] * len(items)
+        seconds = sum(os.times()[:4]) - before
+        learnt.append(None if session.testsfailed else (seconds, lines))
+        session.testsfailed = 0
+        if learnt[-1]:
+            bench.record.add_lines(item.nodeid, seconds, lines)
     return learnt
 
 
@@ -117,7 +118,7 @@ class _Suite:
         killer: str | None = Division(lambda: self._play(mutant, tests, home)).result()
         if killer:
             self._knowledge.add_kill(mutant, killer)
-        bench.told(mutant, killer)
+        bench.record.add_killer(mutant, killer)
         shutil.rmtree(home, ignore_errors=True)
         return killer
 
@@ -211,7 +212,7 @@ def _killer_apart(mutant: Mutant, tests: Sequence[str], bench: Bench, at: int) -
             home.mkdir()
             killer = Division(lambda some=some: _load_apart(mutant, some, home)).result()
             shutil.rmtree(home, ignore_errors=True)
-    bench.told(mutant, killer)
+    bench.record.add_killer(mutant, killer)
     return killer
 
 

@@ -1,0 +1,26 @@
+"""The mutants of the verifier that no test notices, in `scripts/mutation/harmless.toml`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from typing import Any, Final
+
+from support.house import ROOT
+
+GROUPS: Final[list[dict[str, Any]]] = tomllib.loads(
+    (ROOT / "scripts" / "mutation" / "harmless.toml").read_text(encoding="utf-8")
+)["group"]
+
+
+def test_each_that_is_listed_as_harmless_exists_and_is_listed_once() -> None:
+    command = (sys.executable, ROOT / "scripts" / "mutate.py", "--list")
+    existing = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    listed = [name for group in GROUPS for name in group["mutants"]]
+    assert len(existing) == len({*existing})
+    assert sorted(listed) == sorted({*listed} & {*existing})
+
+
+def test_each_group_says_why_it_does_no_harm() -> None:
+    assert [group for group in GROUPS if len(group["why"].split()) < 5 or not group["mutants"]] == []
