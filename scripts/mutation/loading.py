@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import pkgutil
 import re
@@ -71,8 +70,6 @@ class _Loader:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         for module in pkgutil.walk_packages(import_module(PACKAGE).__path__, f"{PACKAGE}."):
             import_module(module.name)
-        gc.collect()
-        gc.freeze()
         self.result = self._work(session)
         return True
 

@@ -110,6 +110,8 @@ class _Suite:
         self._items = {item.nodeid: item for item in session.items}
         self._knowledge = knowledge
         self._functions = _functions()
+        gc.collect()
+        gc.freeze()  # after which no function can be found
 
     def killer_of(self, mutant: Mutant, bench: Bench, at: int) -> str | None:
         """Return the test that fails with a mutant; None if all succeed."""
@@ -125,7 +127,9 @@ class _Suite:
     def _play(self, mutant: Mutant, tests: Sequence[str], home: Path) -> str | None:
         _use(self._session, home)
         code = mutant.code()
-        for function in self._functions[_named(mutant)]:
+        functions = self._functions[_named(mutant)]
+        assert functions, mutant
+        for function in functions:
             function.__code__ = _same(code, function.__code__)
         return _first_failing(self._session, [self._items[test] for test in tests], self._knowledge.bound)
 
@@ -163,7 +167,7 @@ def _named(mutant: Mutant) -> str:
 
 def _functions() -> Mapping[str, list[FunctionType]]:
     functions: defaultdict[str, list[FunctionType]] = defaultdict(list)
-    for one in (*gc.get_objects(),):
+    for one in gc.get_objects():
         if isinstance(one, FunctionType):
             functions[f"{one.__code__.co_filename}:{one.__code__.co_qualname}"].append(one)
     return functions
