@@ -46,7 +46,7 @@ class Knowledge:
     def _touching(self, mutant: Mutant, tests: list[str]) -> list[str]:
         if not self._touched:
             return tests
-        path = str(mutant.path)
+        path = str(mutant.path.relative_to(self._package))
         wanted: tuple[dict[str, set[int]], ...] = (
             {path: {*mutant.lines}},
             {path: {*mutant.function}},
@@ -90,7 +90,7 @@ def _uses(package: Path) -> tuple[list[tuple[str, range, set[str]]], list[tuple[
         tree = ast.parse(path.read_bytes())
         constants.extend((name, _names(one)) for one in tree.body if (name := constant_in(one)))
         functions.extend(
-            (str(path), range(node.lineno, (node.end_lineno or node.lineno) + 1), _names(node))
+            (str(path.relative_to(package)), range(node.lineno, (node.end_lineno or node.lineno) + 1), _names(node))
             for node in ast.walk(tree)
             if isinstance(node, ast.FunctionDef)
         )

@@ -21,9 +21,25 @@ from mutation import command
 from mutation.mutants import Mutant
 
 PACKAGE: Final = "aegis_audit"
+_LEFT_OUT: Final = (
+    # What asks of thousands of cases what others ask of a few, or of several processes what others ask of two.
+    "no_memory",
+    "cut_short_at_any_byte",
+    "in_a_compressed_segment_is_found",
+    "bit_that_changes",
+    "every_tampering_is_judged",
+    "test_any_history",
+    "a crash after each byte",
+    "what_one_says[None]",
+    "what_one_says[5000000]",
+    # What needs a process of its own for each command.
+    "the_extra_is_needed",
+)
 _FAMILY: Final = 12
 """Of tests that differ in numbers only, such as one for each byte, so many are enough here."""
 _EXAMPLES: Final = 40
+_SETTINGS: Final = "_hypothesis_internal_use_settings"
+"""Where Hypothesis keeps what a test says of itself: with all examples that it asks for a survivor takes minutes."""
 _OPTIONS: Final = ("--capture=no", "--assert=plain", "--tb=line", "-p", "no:cacheprovider", "-o", "timeout=0")
 
 
@@ -62,6 +78,9 @@ class _Loader:
         command.install()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = [one for one in items if not any(text in one.nodeid for text in _LEFT_OUT)]
+        for item in items:
+            _take_fewer_examples(item)
         families: defaultdict[str, list[pytest.Item]] = defaultdict(list)
         for item in items:
             families[re.sub("[0-9]+", "#", item.nodeid)].append(item)
@@ -72,6 +91,13 @@ class _Loader:
             import_module(module.name)
         self.result = self._work(session)
         return True
+
+
+def _take_fewer_examples(item: pytest.Item) -> None:
+    function: Any = getattr(item, "function", None)
+    chosen: settings | None = getattr(function, _SETTINGS, None)
+    if chosen and chosen.max_examples > _EXAMPLES:
+        setattr(function, _SETTINGS, settings(chosen, max_examples=_EXAMPLES))
 
 
 class _Finder:

@@ -93,7 +93,7 @@ def _learn(session: pytest.Session, items: Sequence[pytest.Item], bench: Bench, 
     learnt: list[Any] = []
     for item in items:
         before = sum(os.times()[:4])
-        lines = touched(str(bench.package), lambda item=item: run(session, item))
+        lines = touched(bench.package, lambda item=item: run(session, item))
         seconds = sum(os.times()[:4]) - before
         learnt.append(None if session.testsfailed else (seconds, lines))
         session.testsfailed = 0

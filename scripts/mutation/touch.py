@@ -5,24 +5,26 @@ from __future__ import annotations
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
 Lines = dict[str, list[int]]
-"""The lines that were run, by the path of the file."""
+"""The lines that were run, by the path of the file below the directory of the package."""
 
 _CALLS: Final = 200
 """After so many calls a function is taken for run as a whole: to note its lines makes it slow."""
 
 
-def touched(package: str, run: Callable[[], object]) -> Lines:
+def touched(package: Path, run: Callable[[], object]) -> Lines:
     """Return the lines of the files below the directory `package` that are run by a call of `run`."""
+    prefix = f"{package}/"
     lines: defaultdict[str, set[int]] = defaultdict(set)
     calls: Counter[CodeType] = Counter()
 
     def enter(frame: FrameType, _event: str, _argument: object) -> Any:
         code = frame.f_code
-        if not code.co_filename.startswith(package):
+        if not code.co_filename.startswith(prefix):
             return None
         calls[code] += 1
         if calls[code] < _CALLS:
@@ -41,4 +43,4 @@ def touched(package: str, run: Callable[[], object]) -> Lines:
         run()
     finally:
         sys.settrace(None)
-    return {path: sorted(numbers) for path, numbers in lines.items()}
+    return {str(Path(path).relative_to(package)): sorted(numbers) for path, numbers in lines.items()}

@@ -23,6 +23,14 @@ def ids(outcome: Outcome) -> tuple[int, list[str]]:
     return outcome.status, [one["id"] for one in outcome.json["findings"] if one["verdict"] != "note"]
 
 
+def forged(note: str) -> str:
+    """Return a note whose last signature does not verify."""
+    name, _, coded = note.rstrip("\n").rpartition(" ")
+    spoilt = bytearray(base64.b64decode(coded))
+    spoilt[-1] ^= 1
+    return f"{name} {base64.b64encode(spoilt).decode('ascii')}\n"
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "audit.log"
@@ -78,12 +86,19 @@ def test_an_anchor_has_to_be_signed_by_whoever_was_in_office(path: Path) -> None
 
 def test_the_signature_of_an_anchor_has_to_verify(path: Path) -> None:
     lines = signed_log(2).lines
-    note = note_in(lines[-1])
-    name, _, coded = note.rstrip("\n").rpartition(" ")
-    spoilt = bytearray(base64.b64decode(coded))
-    spoilt[-1] ^= 1
-    anchor = f"{name} {base64.b64encode(spoilt).decode('ascii')}\n"
-    assert ids(judged(path, lines, anchor)) == (1, ["AEG012"])
+    assert ids(judged(path, lines, forged(note_in(lines[-1])))) == (1, ["AEG012"])
+
+
+def test_a_copy_of_a_segment_beside_it_takes_nothing_from_the_judgment_of_an_anchor(path: Path) -> None:
+    log = signed_log(1)
+    first = log.rotate()
+    log.call(3)
+    anchor = note_in(log.checkpoint())
+    log.call(4)
+    copy = write(path.with_name("copy.log"), log.lines)
+    outcome = judged(path, [*first, *log.lines], anchor, str(copy))
+    assert (ids(outcome), outcome.json["logs"][0]["uncovered"]) == ((0, []), 3)
+    assert ids(judged(path, [*first, *log.lines], forged(anchor), str(copy))) == (1, ["AEG012"])
 
 
 def test_evidence_that_does_not_say_to_which_log_it_belongs_may_belong_to_that_of_the_anchor(path: Path) -> None:

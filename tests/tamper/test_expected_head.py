@@ -9,6 +9,7 @@ import pytest
 
 from support.auditor import audit
 from support.logs import ORIGIN, rotated_log, small_log, write
+from support.signed import signed_log
 
 
 def judged(path: Path, lines: Sequence[bytes], *heads: str) -> tuple[int, list[str]]:
@@ -40,6 +41,16 @@ def test_a_segment_that_begins_behind_the_head_holds_it_by_its_link_or_not_at_al
     assert judged(path, second, head) == (0, [])
     early = audit("head", write(path, first[:-1])).stdout
     assert judged(path, second, early) == (4, ["AEG205"])
+
+
+def test_a_signed_segment_that_begins_behind_the_head_holds_it_by_its_tree_or_not_at_all(tmp_path: Path) -> None:
+    log = signed_log(2)
+    path = tmp_path / "audit.log"
+    early, late = (audit("head", write(path, log.lines[:count])).stdout for count in (4, None))
+    log.rotate()
+    log.call(3)
+    assert judged(path, log.lines, late) == (0, [])
+    assert judged(path, log.lines, early) == (4, ["AEG205"])
 
 
 @pytest.mark.parametrize("line", ["", "nonsense", f"{ORIGIN} 0 - {'ab' * 32}", f"{ORIGIN} 5 x {'ab' * 32}"])
