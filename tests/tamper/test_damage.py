@@ -1,0 +1,55 @@
+"""Lines that are no entries: what they stand for is not missed beside them, and they hide nothing else."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+from aegis_audit.verify import verify
+from support.logs import rotated_log, small_log, write
+
+BAD = b"no entry\n"
+
+
+def found(*paths: Path) -> list[tuple[str, int | None, str]]:
+    """Return what is found: the id, the line and what stands there."""
+    report = verify(map(str, paths))
+    return [(one.code.identifier, one.place.line, one.found) for one in report.findings if not one.code.is_note]
+
+
+def test_entries_whose_lines_are_damaged_are_named_once_however_many_lines_that_are(tmp_path: Path) -> None:
+    lines = small_log(4)
+    lines[3:6] = [BAD, b"\n"]
+    assert found(write(tmp_path / "audit.log", lines)) == [
+        (
+            "AEG102",
+            4,
+            "Expecting value at character 0, in a line of 9 bytes; entries 3 to 5 cannot be read",
+        ),
+        ("AEG108", 5, "an empty line, in a line of 1 bytes"),
+    ]
+
+
+def test_entries_whose_lines_are_damaged_at_the_border_of_two_segments_are_not_missed_beside_it(tmp_path: Path) -> None:
+    first, second = rotated_log(2, 2)
+    for one, other in (([*first[:-1], BAD], second), (first, [BAD, *second[1:]])):
+        paths = write(tmp_path / "first.log", one), write(tmp_path / "second.log", other)
+        assert [(code, line) for code, line, _ in found(*paths)] == [("AEG102", len(first) if one[-1] == BAD else 1)]
+
+
+def test_entries_behind_the_end_of_a_compressed_segment_that_was_cut_off_are_not_missed_beside_it(
+    tmp_path: Path,
+) -> None:
+    first, second = rotated_log(20, 2)
+    data = gzip.compress(b"".join(first))
+    (tmp_path / "first.log").write_bytes(data[: len(data) // 2])
+    codes = [code for code, _, _ in found(tmp_path / "first.log", write(tmp_path / "second.log", second))]
+    assert codes == ["AEG202"]
+
+
+def test_damage_excuses_nothing_that_is_missing_further_on(tmp_path: Path) -> None:
+    first, second = rotated_log(2, 40)  # the first one teaches the shapes by which lines are taken in a row
+    second[20:20] = [BAD]
+    del second[60:62]
+    paths = write(tmp_path / "first.log", first), write(tmp_path / "second.log", second)
+    assert [(code, line) for code, line, _ in found(*paths)] == [("AEG102", 21), ("AEG201", 61)]
