@@ -207,6 +207,8 @@ def _changed(node: ast.AST, *, is_outside: bool) -> Iterator[ast.AST]:
             yield from _other_conditions(node)
         case ast.comprehension(ifs=[_, *_]):
             yield ast.comprehension(node.target, node.iter, [], node.is_async)
+        case ast.match_case(pattern=ast.MatchAs(pattern=None)):
+            pass  # without its guard it would take every case after it, which cannot be compiled
         case ast.match_case(guard=ast.expr()):
             yield ast.match_case(node.pattern, None, node.body)
         case _:
