@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from support.gateway import Stage
+from support.processes import wait_until
 from support.remote import host_of, policy_for, remote_server, text_of
+
+LIMIT_SECONDS: Final = 3.0
+"""1.2 seconds are promised; a machine under load gets more."""
 
 PRIVATE: Final = "http://169.254.169.254/latest"
 
@@ -114,10 +119,25 @@ def _full() -> Generator[int]:
             each.close()
 
 
+@contextmanager
+def _mute() -> Generator[int]:
+    """Yield a port at which connections are completed, and nothing more happens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
 # A host that starts waits for this, and the start of the gateway, together no more than two seconds.
-def test_a_server_that_takes_no_connection_is_given_up_after_the_time_of_a_first_contact(tmp_path: Path) -> None:
-    with _full() as port:
-        why = _explained(Stage(tmp_path, policy_for(f"http://127.0.0.1:{port}/mcp")))
+@pytest.mark.parametrize(("scheme", "open_port"), [("http", _full), ("https", _mute)])
+def test_a_server_that_cannot_be_reached_is_given_up_after_the_time_of_a_first_contact(
+    tmp_path: Path, scheme: str, open_port: Callable[[], AbstractContextManager[int]]
+) -> None:
+    with open_port() as port:
+        stage = Stage(tmp_path, policy_for(f"{scheme}://127.0.0.1:{port}/mcp"))
+        with host_of(stage) as host:
+            wait_until(lambda: stage.log.exists() and b"upstream_started" in stage.log.read_bytes())
+            start = time.monotonic()
+            why = text_of(host.initialize())
+            assert time.monotonic() - start < LIMIT_SECONDS
     assert why == "No answer: the upstream 'remote' could not be reached within 1.2 s"
 
 
@@ -137,6 +157,41 @@ def test_a_private_address_is_not_asked_unless_the_policy_says_so(tmp_path: Path
 def test_a_private_address_is_asked_where_the_policy_says_so(tmp_path: Path) -> None:
     why = _explained(Stage(tmp_path, policy_for("https://127.0.0.2:9/mcp", "allow_private: true")))
     assert "nothing takes connections there" in why
+
+
+# Answers each question for an address with the next line of a file, and keeps the rest there.
+RESOLVER: Final = """
+import pathlib, socket
+answers = pathlib.Path({answers!r})
+def getaddrinfo(host, *rest, **more):
+    first, *others = answers.read_text().split()
+    answers.write_text(" ".join(others))
+    return known(first, *rest, **more)
+known, socket.getaddrinfo = socket.getaddrinfo, getaddrinfo
+"""
+
+
+def _renamed(directory: Path, url: str, *addresses: str) -> Stage:
+    """Return a stage for the same server by a name that stands for another address at each question."""
+    (directory / "answers").write_text(" ".join(addresses), encoding="utf-8")
+    (directory / "sitecustomize.py").write_text(RESOLVER.format(answers=str(directory / "answers")), encoding="utf-8")
+    return Stage(directory, policy_for(url.replace("127.0.0.1", "localhost")), {"PYTHONPATH": str(directory)})
+
+
+def test_a_name_is_asked_once_and_the_address_that_was_judged_is_the_one_that_is_connected_to(
+    tmp_path: Path, remote: str
+) -> None:
+    stage = _renamed(tmp_path, remote, "127.0.0.1", "10.1.2.3")
+    with host_of(stage) as host:
+        assert "result" in host.initialize()
+        for number in range(3):
+            assert text_of(host.call("echo", {"n": number})) == f'{{"n": {number}}}'
+    assert (tmp_path / "answers").read_text(encoding="utf-8") == "10.1.2.3"
+
+
+def test_a_name_that_stands_for_an_address_inside_is_not_asked(tmp_path: Path, remote: str) -> None:
+    why = _explained(_renamed(tmp_path, remote, "10.1.2.3", "127.0.0.1"))
+    assert "'localhost' is not asked: 10.1.2.3 is not an address of the internet" in why
 
 
 def _certificate(directory: Path, name: str, days: int) -> tuple[str, str]:

@@ -66,6 +66,18 @@ def test_somebody_logs_in_and_calls_go_through(place: World) -> None:
     assert place.stage.verify().returncode == 0
 
 
+def test_without_a_browser_the_address_is_printed_and_may_be_opened_anywhere(place: World) -> None:
+    opened = place.stage.directory / "opened"
+    done = place.login_by_hand({"BROWSER": f"touch {opened} %s"})
+    assert done.status == 0
+    assert done.stdout.startswith("logged in at 'remote' by http://127.0.0.1:")
+    assert place.done == LOGIN
+    assert not opened.exists()
+    with place.host() as host:
+        assert _greeting(host) == "Hello, Ada!"
+    _nothing_is_said_of(place, place.secrets(), done.stdout, done.stderr)
+
+
 def test_without_a_login_a_call_says_what_to_do(place: World) -> None:
     with place.host() as host:
         why = "wants somebody to log in; run: aegis-mcp login remote"
@@ -116,6 +128,26 @@ def test_gateways_that_renew_at_once_use_a_refresh_token_only_once(place: World)
             host.close()
     assert set(answers) == {"Hello, Bob!"}
     assert place.done == [*LOGIN, "refresh"]
+
+
+def test_an_authorization_server_that_is_down_costs_a_call_and_not_the_login(tmp_path: Path) -> None:
+    with servers(tmp_path) as both:
+        place = both.world(tmp_path)
+        place.login()
+        before = place.secrets()
+        _expire(place)
+    with place.host() as host:
+        for number in range(20):
+            host.send({"jsonrpc": "2.0", "id": number, "method": "ping"})
+        said = {text_of(host.receive_message()) for _ in range(20)}
+    down = "could not be reached: nothing takes connections there"
+    assert said == {f"No answer: the upstream 'remote' cannot be asked: its authorization server {down}"}
+    assert place.secrets() == before
+    failed = place.events("refresh_failed")
+    assert {(event["issuer"], event["reason"]) for event in failed} == {(f"{place.issuer}/", down)}
+    assert 1 <= len(failed) < 20  # who waited meanwhile is told the same
+    _nothing_is_said_of(place, before, host.stderr, *host.lines)
+    assert place.stage.verify().returncode == 0
 
 
 def test_a_login_that_the_server_has_ended_is_asked_for_again(place: World) -> None:

@@ -12,9 +12,10 @@ import httpx2
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.auth.oauth2 import OAuthContext
 
+from aegis_mcp.upstream.account import Account, Client
 from aegis_mcp.upstream.credentials import CredentialFile, Credentials
 from aegis_mcp.upstream.incident import Incidents
-from aegis_mcp.upstream.provider import Account, Client, Provider
+from aegis_mcp.upstream.provider import Provider
 
 URL: Final = "https://host.example/mcp"
 KEPT: Final = Credentials(

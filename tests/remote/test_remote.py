@@ -249,11 +249,40 @@ def test_wrong_usage_is_said_before_anything_is_served(tmp_path: Path, arguments
     assert (done.returncode, expected in done.stderr) == (2, True), done.stderr
 
 
-def test_a_local_gateway_loads_nothing_of_what_a_remote_one_needs() -> None:
-    code = """
+HEAVY: Final = ("mcp", "mcp_types", "pydantic")
+
+
+@pytest.mark.parametrize(
+    ("modules", "loaded"),
+    [
+        ("aegis_mcp.cli.serving, aegis_mcp.cli.wrap", []),
+        ("aegis_mcp.cli.serving, aegis_mcp.cli.remote", ["anyio", "httpx2"]),
+    ],
+    ids=["local", "remote"],
+)
+def test_a_gateway_loads_nothing_of_what_only_others_need(modules: str, loaded: list[str]) -> None:
+    code = f"""
 import sys
-import aegis_mcp.cli.serving, aegis_mcp.cli.wrap
-print(sorted(name for name in ("mcp", "httpx2", "httpcore2", "anyio", "pydantic") if name in sys.modules))
+import {modules}
+print(sorted({{"anyio", "httpx2", *{HEAVY}}}.intersection(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == str(loaded)
+
+
+def _has_loaded_the_sdk(host: RawHost) -> bool:
+    """Tell whether the compiled part of the SDK's models is in the memory of the gateway."""
+    return "pydantic" in Path(f"/proc/{host.process.pid}/maps").read_text(encoding="utf-8")
+
+
+def test_a_gateway_that_runs_does_not_load_the_sdk(tmp_path: Path) -> None:
+    with Stage(tmp_path).wrap() as host:
+        host.initialize()
+        host.call("echo", {})
+        assert not _has_loaded_the_sdk(host)
+    with remote_server(tmp_path) as url, host_of(Stage(tmp_path, policy_for(url))) as host:
+        host.initialize()
+        host.call("echo", {})
+        assert not _has_loaded_the_sdk(host)
+        host.request("tools/list", {"_meta": MODERN})
+        assert _has_loaded_the_sdk(host)  # for the arguments that a tool marks for headers

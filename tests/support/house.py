@@ -94,18 +94,18 @@ LAYERS: Final = {
             "audit/anchor",
             "audit/signing",
             "pins/storage",
+            "upstream/account",
             "upstream/process",
-            "upstream/provider",
             "upstream/stream",
             "identity",
             "lane",
         ),
         (
             *("policy/schema", "audit/anchoring", "audit/mending", "pins/approval", "pins/quarantine"),
-            *("upstream/bearer", "upstream/offer", "upstream/remote", "handshake"),
+            *("upstream/offer", "upstream/provider", "upstream/remote", "handshake"),
         ),
-        ("upstream/login", "asking", "audit/journal", "inputs", "limits", "offering", "passage", "results", "tasks"),
-        ("audit/recorder", "inspection"),
+        ("upstream/bearer", "asking", "audit/journal", "inputs", "limits", "offering", "passage", "results", "tasks"),
+        ("upstream/login", "audit/recorder", "inspection"),
         ("events", "policy/explanation", "policy/loader", "policy/question", "policy/replay", "pins/report"),
         ("enforcement", "suggestion", "policy/cases", "policy/watch", "relay"),
         ("proposal", "reload", "supervisor"),
@@ -113,6 +113,7 @@ LAYERS: Final = {
         ("cli/options", "cli/output", "cli/signing"),
         ("cli/log", "cli/secret"),
         ("cli/remote",),
+        ("cli/account",),
         ("cli/serving", "cli/audit/options", "cli/pins/options", "cli/policy/*"),
         (
             "cli/audit/acknowledge",
@@ -179,10 +180,10 @@ DOORS: Final = {
         "httpx2": ("cli/remote", "upstream/*"),
         "keyring": ("upstream/reference",),
         # A client and a server, and what the protocol says in headers; the relay itself has no model of the protocol.
-        "mcp": ("demo", "workspace", "upstream/bearer", "upstream/login", "upstream/provider", "upstream/stamp"),
+        "mcp": ("demo", "workspace", "upstream/login", "upstream/provider", "upstream/stamp"),
         "orjson": ("frame",),  # reads what it would write back as it came
         "platformdirs": ("settings",),
-        "pydantic": ("upstream/bearer", "upstream/login", "upstream/provider"),  # what the SDK's models are
+        "pydantic": ("upstream/login", "upstream/provider"),  # what the SDK's models are
         "rfc3161_client": ("audit/stamping",),  # asks for time stamps
         "re2": ("policy/model",),  # expressions on hostile text
         "uvloop": ("cli/serving",),

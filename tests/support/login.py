@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Generator, Mapping
@@ -14,11 +15,12 @@ from typing import Any, Final
 
 from support.commands import Done, run
 from support.gateway import Stage
-from support.host import RawHost
+from support.host import GATEWAY, RawHost, environment
 from support.remote import host_of, listening, policy_for
 
 SECRET: Final = "s" * 32
 _HERE: Final = Path(__file__).parent
+_BROWSER: Final = (sys.executable, "-P", str(_HERE / "browser.py"))
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,17 @@ class World:
     def login(self, *changes: str) -> Done:
         """Log in with a browser that changes what it brings back in this way."""
         return log_in(self.stage, *changes)
+
+    def login_by_hand(self, extra: Mapping[str, str]) -> Done:
+        """Log in without a browser: somebody takes the address that is printed to one, wherever that is."""
+        line = (*GATEWAY, "login", "remote", "--no-browser")
+        env = environment(self.stage.directory / "home", _settings(self.stage, extra))
+        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, encoding="utf-8") as login:
+            assert login.stderr
+            said = [login.stderr.readline() for _ in range(3)]
+            subprocess.run((*_BROWSER, str(self.page), said[-1].strip()), check=True, timeout=60)
+            stdout, stderr = login.communicate(timeout=60)
+        return Done(login.returncode, stdout, "".join(said) + stderr)
 
     def command(self, *arguments: str, extra: Mapping[str, str] | None = None) -> Done:
         """Run a command of `aegis-mcp` with the policy and the log of the stage."""
@@ -108,16 +121,21 @@ def servers(directory: Path) -> Generator[Servers]:
 
 def command(stage: Stage, *arguments: str, extra: Mapping[str, str] | None = None) -> Done:
     """Run a command of `aegis-mcp` with the policy and the log of a stage."""
-    policy = stage.directory / "policy.yaml"
-    policy.write_text(stage.policy, encoding="utf-8")
-    options = {"AEGIS_POLICY": str(policy), "AEGIS_AUDIT_LOG": str(stage.log)}
-    return run(stage.directory / "home", *arguments, extra={**stage.extra_environment, **options, **(extra or {})})
+    return run(stage.directory / "home", *arguments, extra=_settings(stage, extra))
 
 
 def log_in(stage: Stage, *changes: str) -> Done:
     """Log in with a browser that changes what it brings back in this way."""
-    browser = f"{sys.executable} -P {_HERE / 'browser.py'} {_page(stage)} {' '.join(changes)} %s"
+    browser = f"{' '.join(_BROWSER)} {_page(stage)} {' '.join(changes)} %s"
     return command(stage, "login", "remote", extra={"BROWSER": browser})
+
+
+def _settings(stage: Stage, extra: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the environment that says which policy and log a command uses, and what else it is to see."""
+    policy = stage.directory / "policy.yaml"
+    policy.write_text(stage.policy, encoding="utf-8")
+    options = {"AEGIS_POLICY": str(policy), "AEGIS_AUDIT_LOG": str(stage.log)}
+    return {**stage.extra_environment, **options, **(extra or {})}
 
 
 def _page(stage: Stage) -> Path:

@@ -24,10 +24,10 @@ def login(policy: Path | None, audit_log: Path | None, url: str | None, upstream
 
     Example: aegis-mcp login tickets
     """
-    from aegis_mcp.cli.remote import Remote  # noqa: PLC0415 - the SDK takes half a second to import
+    from aegis_mcp.cli.account import RemoteAccount  # noqa: PLC0415 - the SDK takes half a second to import
 
-    remote = Remote.of(policy, audit_log, upstream, url)
-    issuer = remote.log_in(opens_browser=not no_browser)
+    account = RemoteAccount.of(policy, audit_log, upstream, url)
+    issuer = account.log_in(opens_browser=not no_browser)
     if issuer is None:
         print_line(f"{upstream!r} asks for no login")
     else:

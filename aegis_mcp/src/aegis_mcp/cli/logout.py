@@ -22,7 +22,7 @@ def logout(policy: Path | None, audit_log: Path | None, url: str | None, upstrea
 
     Example: aegis-mcp logout tickets
     """
-    from aegis_mcp.cli.remote import Remote  # noqa: PLC0415 - the SDK takes half a second to import
+    from aegis_mcp.cli.account import RemoteAccount  # noqa: PLC0415 - the SDK takes half a second to import
 
-    was_there = Remote.of(policy, audit_log, upstream, url).log_out()
+    was_there = RemoteAccount.of(policy, audit_log, upstream, url).log_out()
     print_line(f"logged out of {upstream!r}" if was_there else f"there was no login at {upstream!r}")

@@ -83,7 +83,7 @@ def _served(guardian: Guardian, policy: Policy, upstream: Upstream, passed: tupl
     """Return what is to be served; its environment and secrets are settled here, before anything starts."""
     check_secret(policy, upstream)
     if upstream.url:
-        from aegis_mcp.cli.remote import served  # noqa: PLC0415 - who has no remote upstream does not load the SDK
+        from aegis_mcp.cli.remote import served  # noqa: PLC0415 - who has no remote upstream does not load HTTP
 
         return served(upstream, partial(_open_pins, upstream))
     command = upstream.command

@@ -7,21 +7,27 @@ one process at a time renews, and looks first whether another has done it.
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import httpx2
-from mcp.client.auth.utils import extract_field_from_www_auth
-from pydantic import ValidationError
 
 from aegis_mcp.errors import LoginNeeded, UpstreamUnavailable
+from aegis_mcp.upstream.account import Account, error_of
 from aegis_mcp.upstream.credentials import Credentials
 from aegis_mcp.upstream.exchange import Ask
 from aegis_mcp.upstream.incident import IncidentKind
-from aegis_mcp.upstream.provider import Account, Provider, error_of
+
+if TYPE_CHECKING:
+    from aegis_mcp.upstream.provider import Provider
 
 _FORGOTTEN: Final = frozenset({"invalid_client", "unauthorized_client"})
+_DOWN_SECONDS: Final = 2.0
+_STEP_UP: Final = re.compile(r'\berror="?insufficient_scope\b')
+"""What an upstream demands for which the login is not enough (MCP, authorization, scope challenges)."""
 
 
 class Bearer:
@@ -31,7 +37,8 @@ class Bearer:
         self._account = account
         self._file = account.file
         self._renewing = asyncio.Lock()
-        self._known: Provider | None = None
+        self._known = Credentials()
+        self._down: tuple[float, str] = (0.0, "")
 
     async def headers(self, ask: Ask) -> dict[str, str]:
         """Return the header that shows who asks.
@@ -40,9 +47,9 @@ class Bearer:
             LoginNeeded: nobody has logged in, or the login is over.
             UpstreamUnavailable: the token could not be renewed this time.
         """
-        if self._known is None or not self._known.context.is_token_valid():
+        if self._known.token(time.time()) is None:
             await self.renew(None, ask)
-        return self._header()
+        return {"authorization": f"Bearer {(self._known.tokens or {})['access_token']}"}
 
     async def is_to_retry(self, response: httpx2.Response, ask: Ask) -> bool:
         """Look at a response; return whether the request is to be sent again, with another token.
@@ -69,29 +76,40 @@ class Bearer:
 
     async def _renew(self, refused: str | None, ask: Ask) -> None:
         async with self._renewing, self._file.turn():
-            provider = self._restored()
-            if self._serves(provider, refused):
+            kept = self._file.read()
+            if self._serves(kept, refused):
                 return
+            if not (kept.tokens and kept.tokens.get("refresh_token")):
+                raise self._login_needed("wants somebody to log in")
+            provider = await asyncio.to_thread(_provider_of, self._account)
+            provider.restore(kept)
             if not provider.context.can_refresh_token():
                 raise self._login_needed("wants somebody to log in")
-            response = await ask(await provider.refresh_request())
-            if response.status_code == HTTPStatus.OK and await self._is_taken(provider, response):
-                self._known = provider
+            response = await self._answer(await provider.refresh_request(), provider.issuer, ask)
+            if response.status_code == HTTPStatus.OK and await provider.take_refreshed(response):
+                self._known = self._file.read()
                 return
-            self._give_up(error_of(response), provider, refused)
+            self._give_up(error_of(response), provider.issuer, refused)
 
-    async def _is_taken(self, provider: Provider, response: httpx2.Response) -> bool:
+    async def _answer(self, request: httpx2.Request, issuer: str | None, ask: Ask) -> httpx2.Response:
+        """Ask the authorization server; where it was out of reach a moment ago, who waited for it is told the same."""
+        until, why = self._down
+        if time.monotonic() < until:
+            raise UpstreamUnavailable(why)
         try:
-            return await provider.take_refreshed(response)
-        except ValidationError:
-            return False
+            return await ask(request)
+        except UpstreamUnavailable as exc:
+            self._account.incidents.report(IncidentKind.REFRESH_FAILED, issuer=issuer, reason=str(exc))
+            why = f"cannot be asked: its authorization server {exc}"
+            self._down = (time.monotonic() + _DOWN_SECONDS, why)
+            raise UpstreamUnavailable(why) from exc
 
-    def _give_up(self, error: str, provider: Provider, refused: str | None) -> None:
+    def _give_up(self, error: str, issuer: str | None, refused: str | None) -> None:
         """Keep what is still good of a login whose tokens were not renewed, and say why that is."""
-        if error == "invalid_grant" and self._serves(self._restored(), refused):
-            return  # somebody has logged in meanwhile
-        self._account.incidents.report(IncidentKind.REFRESH_FAILED, issuer=provider.issuer, reason=error)
         kept = self._file.read()
+        if error == "invalid_grant" and self._serves(kept, refused):
+            return  # somebody has logged in meanwhile
+        self._account.incidents.report(IncidentKind.REFRESH_FAILED, issuer=issuer, reason=error)
         if error in _FORGOTTEN:
             self._file.write(Credentials(server=kept.server, resource=kept.resource))
             raise self._login_needed("does not know this client any more")
@@ -100,31 +118,26 @@ class Bearer:
             raise self._login_needed("has ended this login")
         raise UpstreamUnavailable(f"cannot be asked: its authorization server did not renew the token ({error})")
 
-    def _restored(self) -> Provider:
-        provider = Provider(self._account, holds_turn=True)
-        provider.restore(self._file.read())
-        return provider
-
-    def _serves(self, provider: Provider, refused: str | None) -> bool:
-        tokens = provider.context.current_tokens
-        if tokens and tokens.access_token != refused and provider.context.is_token_valid():
-            self._known = provider
+    def _serves(self, kept: Credentials, refused: str | None) -> bool:
+        if kept.token(time.time()) not in {None, refused}:
+            self._known = kept
             return True
         return False
 
-    def _header(self) -> dict[str, str]:
-        tokens = self._known.context.current_tokens if self._known else None
-        if tokens is None:
-            raise self._login_needed("wants somebody to log in")
-        return {"authorization": f"Bearer {tokens.access_token}"}
-
     async def _look_for_challenge(self, response: httpx2.Response) -> None:
-        if extract_field_from_www_auth(response, "error") != "insufficient_scope":
+        challenge = response.headers.get("www-authenticate", "")
+        if not _STEP_UP.search(challenge):
             return
         async with self._renewing, self._file.turn():
-            challenge = response.headers["www-authenticate"]
             self._file.write(replace(self._file.read(), challenge=challenge))
         raise self._login_needed("wants more rights for this than the login has")
 
     def _login_needed(self, why: str) -> LoginNeeded:
         return LoginNeeded(f"{why}; run: aegis-mcp login {self._account.name}")
+
+
+def _provider_of(account: Account) -> Provider:
+    """Return a use of an account that holds the turn at its file; the SDK behind it takes half a second to load."""
+    from aegis_mcp.upstream.provider import Provider  # noqa: PLC0415 - most starts find a token that is still good
+
+    return Provider(account, holds_turn=True)

@@ -59,6 +59,12 @@ class Credentials:
     def __repr__(self) -> str:
         return "Credentials(…)"
 
+    def token(self, now: float) -> str | None:
+        """Return the access token, None if there is none that is still good."""
+        token = (self.tokens or {}).get("access_token")
+        is_over = self.expires_at is not None and self.expires_at < now
+        return token if isinstance(token, str) and not is_over else None
+
 
 class CredentialFile:
     """The credentials of the upstream `name` at `url`."""

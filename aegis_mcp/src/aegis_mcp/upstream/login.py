@@ -22,12 +22,13 @@ from pydantic import ValidationError
 from aegis_mcp import frame as frames
 from aegis_mcp.errors import LoginFailed, LoginNeeded, StateRefused
 from aegis_mcp.upstream import state
+from aegis_mcp.upstream.account import Account, error_of, name_of
 from aegis_mcp.upstream.bearer import Bearer
 from aegis_mcp.upstream.callback import Callback, Query
 from aegis_mcp.upstream.credentials import Credentials
 from aegis_mcp.upstream.exchange import Ask
 from aegis_mcp.upstream.incident import IncidentKind
-from aegis_mcp.upstream.provider import Account, Provider, error_of, name_of
+from aegis_mcp.upstream.provider import Provider
 from aegis_mcp.upstream.state import StateSecret
 
 _PROBE: Final = frames.request(
@@ -122,7 +123,7 @@ class _Attempt:
     async def run(self, kept: Credentials) -> str | None:
         """Go it to its end; return who has given the tokens, None where none were asked for."""
         self._provider.restore(kept)
-        self._is_old_client = bool(kept.client) and self._login.account.client.registered is None
+        self._is_old_client = bool(kept.client) and self._login.account.client.client_id is None
         try:
             response = await self._driven(kept)
         except OAuthRegistrationError as exc:
@@ -130,7 +131,7 @@ class _Attempt:
                 "the authorization server did not register the gateway; with a client that you register"
                 " there by hand, set `client_id` in the policy"
             ) from exc
-        except (OAuthTokenError, ValidationError) as exc:
+        except (OAuthTokenError, ValidationError, OverflowError) as exc:
             raise LoginFailed(f"the authorization server gave no token ({self._last_error})") from exc
         except OAuthFlowError as exc:
             raise LoginFailed(f"the login did not get through: {_shown(exc)}") from exc

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 import ssl
 import threading
@@ -23,6 +24,10 @@ import httpx2
 
 from aegis_mcp.errors import UpstreamUnavailable
 from aegis_mcp.loopback import is_loopback
+
+# They log addresses with their queries.
+for _name in ("httpx2", "httpcore2"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 

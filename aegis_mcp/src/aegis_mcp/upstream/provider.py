@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import httpx2
 from mcp.client.auth import OAuthClientProvider
@@ -24,70 +23,19 @@ from mcp.shared.auth import (
     OAuthToken,
     ProtectedResourceMetadata,
 )
-from pydantic import AnyUrl, BaseModel
+from pydantic import AnyUrl, BaseModel, ValidationError
 
 from aegis_mcp import __version__
-from aegis_mcp.errors import UpstreamUnavailable
-from aegis_mcp.upstream.credentials import CredentialFile, Credentials
+from aegis_mcp.errors import ConfigError, UpstreamUnavailable
+from aegis_mcp.upstream.account import Account, Client
+from aegis_mcp.upstream.credentials import Credentials
 from aegis_mcp.upstream.exchange import Ask
-from aegis_mcp.upstream.incident import IncidentKind, Incidents
+from aegis_mcp.upstream.incident import IncidentKind
 
-# The SDK logs states and the bodies of token responses; httpx2 logs addresses with their queries.
-for _name in ("mcp", "httpx2", "httpcore2"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
+# The SDK logs states and the bodies of token responses.
+logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)
 
 M = TypeVar("M", bound=BaseModel)
-
-_ERROR: Final = re.compile(r"[a-z_]{1,40}")
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """What the gateway is to an authorization server: registered by itself unless it has a `client_id` of the policy.
-
-    `redirect_uri` is where a browser returns; `secret` goes with `client_id`.
-    """
-
-    redirect_uri: str
-    client_id: str | None = None
-    secret: str | None = None
-    metadata_url: str | None = None
-
-    def __repr__(self) -> str:
-        return "Client(…)"
-
-    @property
-    def metadata(self) -> OAuthClientMetadata:
-        """Return what a registration says."""
-        return OAuthClientMetadata(
-            redirect_uris=[AnyUrl(self.redirect_uri)],
-            client_name="Aegis MCP gateway",
-            software_id="aegis-mcp-gateway",
-            software_version=__version__,
-        )
-
-    @property
-    def registered(self) -> OAuthClientInformationFull | None:
-        """Return the client that somebody has registered by hand, None if nobody has."""
-        if self.client_id is None:
-            return None
-        return OAuthClientInformationFull(
-            client_id=self.client_id,
-            client_secret=self.secret,
-            redirect_uris=[AnyUrl(self.redirect_uri)],
-            token_endpoint_auth_method="client_secret_basic" if self.secret else "none",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What the gateway has at the upstream `name` at `url`: who it is there, what is kept of that, and what happens."""
-
-    name: str
-    url: str
-    client: Client
-    file: CredentialFile
-    incidents: Incidents
 
 
 class Provider(OAuthClientProvider):
@@ -102,7 +50,7 @@ class Provider(OAuthClientProvider):
         holds_turn: bool = False,
     ) -> None:
         client = account.client
-        super().__init__(account.url, client.metadata, self, to_browser, from_browser, client.metadata_url)
+        super().__init__(account.url, _metadata_of(client), self, to_browser, from_browser, client.metadata_url)
         self._client = client
         self._file = account.file
         self._incidents = account.incidents
@@ -112,11 +60,22 @@ class Provider(OAuthClientProvider):
         self.restore(self._file.read())
 
     def restore(self, kept: Credentials) -> None:
-        """Go on where an earlier use of these credentials has ended."""
+        """Go on where an earlier use of these credentials has ended.
+
+        Raises:
+            ConfigError: they are not what a server can have sent.
+        """
+        try:
+            self._restore(kept)
+        except ValidationError as exc:
+            remedy = f"`aegis-mcp logout {self._file.path.stem}` removes it"
+            raise ConfigError(f"the login that is kept in {str(self._file.path)!r} is none; {remedy}") from exc
+
+    def _restore(self, kept: Credentials) -> None:
         context = self.context
         context.current_tokens = _model(OAuthToken, kept.tokens)
         context.token_expiry_time = kept.expires_at
-        context.client_info = self._client.registered or _model(OAuthClientInformationFull, kept.client)
+        context.client_info = _registered_by_hand(self._client) or _model(OAuthClientInformationFull, kept.client)
         context.oauth_metadata = _model(OAuthMetadata, kept.server)
         context.protected_resource_metadata = resource = _model(ProtectedResourceMetadata, kept.resource)
         context.auth_server_url = str(resource.authorization_servers[0]) if resource else None
@@ -134,7 +93,9 @@ class Provider(OAuthClientProvider):
 
     async def take_refreshed(self, response: httpx2.Response) -> bool:
         """Take the answer to it, and keep the tokens; return whether there are any."""
-        return await self._handle_refresh_response(response)
+        with contextlib.suppress(OverflowError):  # tokens that outlast the calendar are none
+            return await self._handle_refresh_response(response)
+        return False
 
     async def revoke(self, ask: Ask) -> None:
         """Ask the authorization server to end the login, if it can be asked (RFC 7009); more cannot be done."""
@@ -165,7 +126,7 @@ class Provider(OAuthClientProvider):
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         """Return the registration that is kept."""
-        return self._client.registered or _model(OAuthClientInformationFull, self._file.read().client)
+        return _registered_by_hand(self._client) or _model(OAuthClientInformationFull, self._file.read().client)
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
         """Keep a registration, and say that there is one."""
@@ -183,18 +144,26 @@ class Provider(OAuthClientProvider):
             self._file.write(replace(self._file.read(), **changed))
 
 
-def error_of(response: httpx2.Response) -> str:
-    """Return the error that a token response names (RFC 6749 §5.2), or its status: nothing else of what it says."""
-    try:
-        found = response.json()["error"]
-    except (ValueError, KeyError, TypeError):
-        found = None
-    return name_of(found) or f"HTTP status {response.status_code}"
+def _metadata_of(client: Client) -> OAuthClientMetadata:
+    """Return what a registration says."""
+    return OAuthClientMetadata(
+        redirect_uris=[AnyUrl(client.redirect_uri)],
+        client_name="Aegis MCP gateway",
+        software_id="aegis-mcp-gateway",
+        software_version=__version__,
+    )
 
 
-def name_of(error: object) -> str:
-    """Return the name of an error, empty if that is no name: it is a server's own text."""
-    return error if isinstance(error, str) and _ERROR.fullmatch(error) else ""
+def _registered_by_hand(client: Client) -> OAuthClientInformationFull | None:
+    """Return the client that somebody has registered, None if nobody has."""
+    if client.client_id is None:
+        return None
+    return OAuthClientInformationFull(
+        client_id=client.client_id,
+        client_secret=client.secret,
+        redirect_uris=[AnyUrl(client.redirect_uri)],
+        token_endpoint_auth_method="client_secret_basic" if client.secret else "none",
+    )
 
 
 def _model(kind: type[M], content: dict[str, Any] | None) -> M | None:

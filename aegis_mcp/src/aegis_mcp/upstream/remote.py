@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import httpx2
 
@@ -255,20 +255,21 @@ class RemoteUpstream:
                 await self._tell(frame)
             self._incidents.report(IncidentKind.SESSION_RENEWED)
 
-    async def _revision_in(self, response: httpx2.Response, opening: Frame) -> object:
+    async def _revision_in(self, response: httpx2.Response, opening: Frame) -> str | None:
         """Return the revision that the answer to a handshake agrees to; the host needs to know nothing else of it."""
-        found: list[object] = []
+        agreed = Stamp()
 
         async def take(line: bytes) -> bool:
-            if answer := _answer_in(line, opening):
-                found.append(_result_of(answer).get("protocolVersion"))
-            return bool(found)
+            answer = _answer_in(line, opening)
+            if answer:
+                agreed.learn(opening, answer)
+            return answer is not None
 
         if _type_of(response) == "application/json":
             await take(one_line(await self._http.body(response)))
         else:
             await Stream(take, self._endpoint.timeout).follow(self._http, response)
-        return found[0] if found else None
+        return agreed.revision
 
     async def _say_farewell(self) -> None:
         if self._session:
@@ -279,7 +280,7 @@ class RemoteUpstream:
         """Tell whether a line answers a request, and learn from it how to ask from now on."""
         answer = _answer_in(line, frame)
         if answer:
-            self._stamp.learn(frame, _result_of(answer))
+            self._stamp.learn(frame, answer)
         return answer is not None
 
     def _headers(self, frame: Frame | None = None) -> dict[str, str]:
@@ -314,11 +315,6 @@ def _answer_in(line: bytes, frame: Frame) -> Frame | None:
     except MalformedFrame:
         return None
     return answer if answer.kind is FrameKind.RESPONSE and answer.key == frame.key else None
-
-
-def _result_of(answer: Frame) -> dict[str, Any]:
-    result = answer.message.get("result")
-    return cast("dict[str, Any]", result) if isinstance(result, dict) else {}
 
 
 def _error_to(frame: Frame, line: bytes) -> bytes | None:

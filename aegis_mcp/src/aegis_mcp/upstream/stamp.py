@@ -6,12 +6,19 @@ arguments that a tool's schema marks with `x-mcp-header` (MCP 2026-07-28, transp
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, cast
-
-from mcp.shared import inbound
 
 from aegis_mcp.frame import Frame, FrameKind
 
+VERSION: Final = "mcp-protocol-version"
+METHOD: Final = "mcp-method"
+NAME: Final = "mcp-name"
+NAMED: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+"""The methods whose subject is in a header, and the parameter that it is."""
+MARK: Final = "x-mcp-header"
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_./:-]+")
 _META_VERSION: Final = "io.modelcontextprotocol/protocolVersion"
 _MAX_TOOLS: Final = 10_000
 
@@ -44,26 +51,31 @@ class Stamp:
             self.is_modern = revision is not None
         headers = self.session_headers()
         if revision and frame.kind is FrameKind.REQUEST:
-            headers |= {inbound.MCP_METHOD_HEADER: inbound.encode_header_value(frame.method), **self._of_params(frame)}
+            headers |= {METHOD: _encode(frame.method), **self._of_params(frame)}
         return headers
 
     def session_headers(self) -> dict[str, str]:
         """Return the headers of a request that carries no message."""
         if not self.revision:
             return {}
-        return {inbound.MCP_PROTOCOL_VERSION_HEADER: inbound.encode_header_value(self.revision)}
+        return {VERSION: _encode(self.revision)}
 
-    def learn(self, asked: Frame, result: dict[str, Any]) -> None:
+    def learn(self, asked: Frame, answer: Frame) -> None:
         """Keep what an answer says of how to ask from now on."""
+        found = answer.message.get("result")
+        result = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
         if asked.method == "initialize" and isinstance(result.get("protocolVersion"), str):
             self.revision = result["protocolVersion"]
         elif asked.method == "tools/list" and isinstance(result.get("tools"), list):
             if "cursor" not in asked.params:
                 self._marked.clear()
-            for tool in cast("list[Any]", result["tools"]):
-                self._mark(tool)
+            if MARK.encode("ascii") in answer.raw:
+                for tool in cast("list[Any]", result["tools"]):
+                    self._mark(tool)
 
     def _mark(self, tool: Any) -> None:
+        from mcp.shared import inbound  # noqa: PLC0415 - it takes half a second, and few servers mark anything
+
         if not isinstance(tool, dict) or len(self._marked) >= _MAX_TOOLS:
             return
         members = cast("dict[str, Any]", tool)
@@ -72,10 +84,20 @@ class Stamp:
             self._marked[members["name"]] = inbound.x_mcp_header_map(schema)
 
     def _of_params(self, frame: Frame) -> dict[str, str]:
-        name = frame.params.get(inbound.NAME_BEARING_METHODS.get(frame.method, ""))
+        name = frame.params.get(NAMED.get(frame.method, ""))
         if not isinstance(name, str):
             return {}
-        headers = {inbound.MCP_NAME_HEADER: inbound.encode_header_value(name)}
-        if frame.method == "tools/call":
-            headers |= inbound.mcp_param_headers(self._marked.get(name, {}), frame.params.get("arguments") or {})
+        headers = {NAME: _encode(name)}
+        if frame.method == "tools/call" and (marked := self._marked.get(name)):
+            from mcp.shared import inbound  # noqa: PLC0415 - loaded with the mark
+
+            headers |= inbound.mcp_param_headers(marked, frame.params.get("arguments") or {})
         return headers
+
+
+def _encode(value: str) -> str:
+    if _PLAIN.fullmatch(value):
+        return value
+    from mcp.shared import inbound  # noqa: PLC0415 - see above
+
+    return inbound.encode_header_value(value)
