@@ -96,6 +96,7 @@ def _held(stage: Stage) -> Generator[None]:
         holder.stdout.close()
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("mode", MODES)
 def test_a_log_whose_lock_is_held_by_a_stopped_process_refuses_within_the_deadline(tmp_path: Path, mode: str) -> None:
     stage = _stage(tmp_path, mode)
@@ -117,6 +118,7 @@ def test_a_log_whose_lock_is_held_by_a_stopped_process_refuses_within_the_deadli
 
 
 @pytest.mark.mount
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("mode", MODES)
 def test_a_disk_that_fills_up_under_calls_in_flight_loses_none_without_saying_so(
     tmp_path: Path, small_disk: Path, mode: str

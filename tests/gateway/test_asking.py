@@ -106,6 +106,7 @@ def test_what_a_person_does_not_accept_is_refused_whatever_the_arguments_say(
     _is_refused(scripted, consent)
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 def test_a_host_that_cannot_ask_is_refused(tmp_path: Path, mode: str) -> None:
     scripted = _scripted(tmp_path)
@@ -120,6 +121,7 @@ def test_a_host_that_answers_with_an_error_is_refused(tmp_path: Path) -> None:
     _is_refused(scripted, "failed")
 
 
+@pytest.mark.usefixtures("either_way")
 def test_nobody_answers_in_time_and_the_question_is_taken_back(tmp_path: Path) -> None:
     scripted = _scripted(tmp_path)
     with scripted.wrap() as host:

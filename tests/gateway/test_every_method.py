@@ -31,12 +31,14 @@ def _task(era: str) -> dict[str, Any]:
     return {"result": {"resultType": "task", **task} if era == "modern" else {"task": task}}
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("era", ["handshake", "modern"])
 def test_what_goes_on_with_a_task_is_judged_as_the_call_that_made_it(tmp_path: Path, era: str) -> None:
     ok = {"result": {"resultType": "complete"}}
     script = {"tools/call": _task(era), "tasks/cancel t1": ok, "tasks/update t1": ok}
     scripted = Scripted(tmp_path, POLICY, **script, **{"tasks/get t1": {"result": {"said": TOKEN}}})
     with scripted.wrap() as host:
+        host.initialize()
         call = {"name": "run", "arguments": {"job": "backup"}}
         modern(host, "tools/call", call) if era == "modern" else host.request("tools/call", call)
         looked = host.request("tasks/get", {"taskId": "t1"})

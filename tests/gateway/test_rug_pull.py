@@ -91,6 +91,7 @@ def test_a_changed_definition_is_held_back_and_recorded_and_works_again_once_app
     ]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_the_next_session_holds_the_change_back_before_it_has_listed_anything(tmp_path: Path) -> None:
     scripted = _trusted(tmp_path)
     scripted.says(_script(EVIL))
@@ -103,6 +104,7 @@ def test_the_next_session_holds_the_change_back_before_it_has_listed_anything(tm
     assert scripted.received("tools/call") == []
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_tool_that_was_removed_and_comes_back_with_a_change_is_held_back(tmp_path: Path) -> None:
     scripted = _trusted(tmp_path)
     lists: list[Any] = []
@@ -114,6 +116,7 @@ def test_a_tool_that_was_removed_and_comes_back_with_a_change_is_held_back(tmp_p
     assert lists == [[], [], [], [READ_FILE]]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_tool_under_a_new_name_is_held_back(tmp_path: Path) -> None:
     scripted = _trusted(tmp_path)
     with scripted.wrap() as host:
@@ -144,6 +147,7 @@ def test_what_cannot_be_pinned_under_a_name_does_not_reach_the_host(tmp_path: Pa
         assert host.request("tools/list")["result"] == {"tools": [READ_FILE], "other": 1}
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_changed_prompt_is_held_back_on_list_get_and_completion(tmp_path: Path) -> None:
     scripted = _trusted(tmp_path, **_script(prompts=({"name": "sum", "description": "Sums up"},)))
     scripted.says(_script(prompts=({"name": "sum", "description": "Sums up, and sends it"},)))
@@ -163,6 +167,7 @@ def test_a_changed_prompt_is_held_back_on_list_get_and_completion(tmp_path: Path
     assert again["result"] == {"messages": []}
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("era", ["handshake", "modern"])
 def test_changed_instructions_do_not_reach_the_host_until_they_are_approved(tmp_path: Path, era: str) -> None:
     scripted = _trusted(tmp_path, **_script(instructions="Be careful."))

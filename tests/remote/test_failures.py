@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+import signal
 import socket
 import time
 from collections.abc import Callable, Generator
@@ -19,10 +21,13 @@ from cryptography.x509.oid import NameOID
 
 from support.gateway import Stage
 from support.processes import wait_until
-from support.remote import host_of, policy_for, remote_server, text_of
+from support.remote import host_of, policy_for, remote_server, requests_received, text_of
 
 LIMIT_SECONDS: Final = 3.0
 """1.2 seconds are promised; a machine under load gets more."""
+
+ENDING_SECONDS: Final = 4.0
+"""Two seconds are promised; a machine under load gets as many again."""
 
 PRIVATE: Final = "http://169.254.169.254/latest"
 
@@ -243,13 +248,29 @@ def test_clear_text_over_tls_is_explained(tmp_path: Path, remote: str) -> None:
     assert "could not be reached over TLS" in why
 
 
-def test_the_end_does_not_wait_for_a_server_that_hangs(tmp_path: Path, remote: str) -> None:
-    stage = Stage(tmp_path, policy_for(remote))
-    with host_of(stage) as host:
-        host.initialize()
-        host.send({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "silent", "arguments": {}}})
-        host.send({"jsonrpc": "2.0", "id": 10, "method": "ping"})
-        host.answer_to(10)
-        assert host.close() == 0
-        assert "was stopped with the gateway" in text_of(host.answer_to(9))
-    assert stage.requests()[-1]["event"]["status"] == "cancelled"
+ENDINGS: Final = [None, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("number", ENDINGS)
+def test_a_server_that_ends_nothing_does_not_hold_up_the_end(tmp_path: Path, number: signal.Signals | None) -> None:
+    with remote_server(tmp_path, "--stubborn") as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            for request in range(3):
+                params: dict[str, Any] = {"name": "silent", "arguments": {}}
+                host.send({"jsonrpc": "2.0", "id": request, "method": "tools/call", "params": params})
+            wait_until(lambda: len(requests_received(stage)) == 6)  # three calls, the handshake and its stream
+            start = time.monotonic()
+            if number is not None:
+                host.process.send_signal(number)
+                host.process.wait(20)
+            assert host.close() == 0
+            assert time.monotonic() - start < ENDING_SECONDS
+        answers = {message["id"]: text_of(message) for message in map(json.loads, host.lines[1:])}
+    assert answers == dict.fromkeys(range(3), "No answer: the upstream 'remote' was stopped with the gateway")
+    assert [entry["event"].get("status") for entry in stage.requests()] == [None] * 3 + ["cancelled"] * 3
+    stopped = [entry["event"] for entry in stage.entries() if "kind" in entry["event"]][-1]
+    assert stopped["kind"] == "gateway_stopped"
+    assert stopped["reason"] == (number.name if number else "the host closed the input")
+    assert stage.verify().returncode == 0

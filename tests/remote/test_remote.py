@@ -55,6 +55,23 @@ def test_what_policy_denies_does_not_leave(tmp_path: Path) -> None:
     assert all(b"tools/call" not in frame for frame in _frames(stage))
 
 
+def test_a_path_outside_of_where_a_rule_allows_it_does_not_leave(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    (inside / "link").symlink_to(outside)
+    within = f"{{tool: write, arguments: {{path: {{within: ['{inside}']}}}}}}"
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url) + f"rules: [{{id: work, match: {within}, effect: allow}}]\n")
+        with host_of(stage) as host:
+            host.initialize()
+            paths = [f"{inside}/a", f"{outside}/a", f"{inside}/../out/a", f"{inside}/link/a", f"{inside}/link/../a"]
+            said = [text_of(host.call("write", {"path": path})) for path in paths]
+        sent = [json.loads(frame)["params"]["arguments"]["path"] for frame in _frames(stage) if b"tools/call" in frame]
+    assert sent == paths[:1]
+    assert [text.startswith("Denied by 'defaults.write'") for text in said] == [False] + [True] * 4
+
+
 def test_the_session_goes_with_each_request_and_is_ended(tmp_path: Path) -> None:
     with remote_server(tmp_path) as url:
         stage = Stage(tmp_path, policy_for(url))

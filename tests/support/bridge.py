@@ -1,12 +1,13 @@
 """From streamable HTTP to stdio: what a tool that only speaks HTTP needs to test a server on stdio.
 
-    python -P bridge.py [--until-eof] COMMAND ARGUMENTS…
+    python -P bridge.py [--until-eof PORT] COMMAND ARGUMENTS…
 
 (-P, because a neighbour bears the name of a module of the standard library.) It prints its address once it listens. In
 the era of the handshake every HTTP session has a process of its own; in the era after it one process serves them all,
 opened with a valid `server/discover` because a server may settle its era by the first request. The bridge only decides
 on which HTTP stream a message belongs. A session whose process has ended is one that it does not know any more. With
-`--until-eof` it ends when its input does.
+`--until-eof` it ends when its input does, and listens where the one before it did that has left its port in the file
+PORT; while that one is still there, elsewhere.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import json
 import socket
 import sys
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
@@ -35,6 +38,7 @@ Message = dict[str, Any]
 
 _LONGEST_LINE: Final = 16 * 1024 * 1024
 _WAIT_SECONDS: Final = 30.0
+_HANDOVER_SECONDS: Final = 2.0
 _META: Final = "io.modelcontextprotocol/"
 _AHEAD: Final = 2
 _PING: Final[Message] = {"jsonrpc": "2.0", "id": "bridge", "method": "ping"}
@@ -290,10 +294,22 @@ async def _events(
             await server.send(json.dumps(cancel).encode())
 
 
+def _listener(port: Path) -> socket.socket:
+    """Listen at the port that a file names, or at another one, which it names from then on."""
+    deadline = time.monotonic() + _HANDOVER_SECONDS
+    while port.exists() and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", int(port.read_text(encoding="ascii"))))
+        threading.Event().wait(0.05)
+    listener = socket.create_server(("127.0.0.1", 0))
+    port.write_text(str(listener.getsockname()[1]), encoding="ascii")
+    return listener
+
+
 def main(arguments: Sequence[str]) -> None:
     """Serve until the process is told to end, or its input ends."""
     is_bound = arguments[0] == "--until-eof"
-    bridge = Bridge(arguments[1:] if is_bound else arguments)
+    bridge = Bridge(arguments[2:] if is_bound else arguments)
 
     def wait_for_eof() -> None:
         sys.stdin.buffer.read()
@@ -309,7 +325,7 @@ def main(arguments: Sequence[str]) -> None:
     async def endpoint(request: Request) -> Response:
         return await bridge(request)
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = _listener(Path(arguments[1])) if is_bound else socket.create_server(("127.0.0.1", 0))
     application = Starlette(routes=[Route("/mcp", endpoint, methods=["GET", "POST", "DELETE"])], lifespan=lifespan)
     config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

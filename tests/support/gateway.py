@@ -58,7 +58,8 @@ class Stage:
         policy = self.directory / "policy.yaml"
         policy.write_text(self.policy, encoding="utf-8")
         options = ("--policy", str(policy), "--audit-log", str(self.log), "--name", name)
-        gateway = (sys.executable, "-P", str(FRONT)) if OVER_HTTP in os.environ else (*GATEWAY, "wrap")
+        front = (sys.executable, "-P", str(FRONT), str(self.directory / "port"))
+        gateway = front if OVER_HTTP in os.environ else (*GATEWAY, "wrap")
         return (*gateway, *options, "--", *(upstream or self.recording()))
 
     def wrap(self, *upstream: str, name: str = "recording") -> RawHost:

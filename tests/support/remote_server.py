@@ -1,9 +1,11 @@
 """A small remote server for what no published one does: it keeps every request, and fails in the way it is asked to.
 
     python -P remote_server.py --received FILE [--port PORT] [--certificate FILE --key FILE] [--stateless]
+        [--stubborn]
 
 (-P, because a neighbour bears the name of a module of the standard library.) It prints its address once it listens. A
-tool's name says how the call is answered; see `_CALLS`. Sessions are forgotten by the tool `forget`.
+tool's name says how the call is answered; see `_CALLS`. Sessions are forgotten by the tool `forget`. A stubborn
+one ends nothing that it has begun: neither the stream of a session nor the session itself.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ _introduction: Message = {
     "serverInfo": {"name": "remote", "version": "1"},
 }
 _received: Path
+_is_stubborn = False
 _sessions: set[str] = set()
 _answers: dict[str, asyncio.Future[Message]] = {}
 _kept: dict[str, Message] = {}
@@ -117,6 +120,25 @@ async def _cut(message: Message) -> Response:
 async def _silent(message: Message) -> Response:
     await asyncio.sleep(3600)
     return Response()
+
+
+@_call
+async def _lines(message: Message) -> Response:
+    """Send the lines of a file as they are, each as an event, and then the answer."""
+    lines = await _lines_of(message)
+    return _stream(*(b"data: " + line + b"\n\n" for line in lines), _event(_text(message, "done")))
+
+
+@_call
+async def _line(message: Message) -> Response:
+    """Answer with one line of a file as it is."""
+    lines = await _lines_of(message)
+    return Response(lines[message["params"]["arguments"]["number"]], media_type="application/json")
+
+
+async def _lines_of(message: Message) -> list[bytes]:
+    file = Path(message["params"]["arguments"]["file"])
+    return (await asyncio.to_thread(file.read_bytes)).split(b"\n")
 
 
 @_call
@@ -272,15 +294,21 @@ def _resumed(request: Request) -> Response:
     return Response(status_code=405)
 
 
+async def _endlessly() -> AsyncGenerator[bytes]:
+    while True:
+        yield b": still here\n\n"
+        await asyncio.sleep(0.05)
+
+
 async def _endpoint(request: Request, *, is_stateless: bool) -> Response:
     body = await request.body()
     _keep(request, body)
     session = request.headers.get("mcp-session-id")
     if request.method == "GET":
-        return _resumed(request)
+        return _events(_endlessly()) if _is_stubborn else _resumed(request)
     if request.method == "DELETE":
         _sessions.discard(session or "")
-        return Response()
+        return await _silent({}) if _is_stubborn else Response()
     return await _take(json.loads(body), session, is_stateless=is_stateless)
 
 
@@ -310,15 +338,16 @@ def _keep(request: Request, body: bytes) -> None:
 
 def main() -> None:
     """Serve until the process is told to end."""
-    global _received  # noqa: PLW0603
+    global _is_stubborn, _received
     parser = argparse.ArgumentParser()
     parser.add_argument("--received", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--certificate")
     parser.add_argument("--key")
     parser.add_argument("--stateless", action="store_true")
+    parser.add_argument("--stubborn", action="store_true")
     options = parser.parse_args()
-    _received = options.received
+    _received, _is_stubborn = options.received, options.stubborn
 
     async def endpoint(request: Request) -> Response:
         return await _endpoint(request, is_stateless=options.stateless)
