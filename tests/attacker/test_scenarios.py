@@ -18,10 +18,10 @@ from aegis_audit.chain import Head
 from aegis_audit.level import Level
 from aegis_audit.note import Note, Signature, SigningKey
 from support.attacker import CURRENT, Attacker, acknowledge, honest, mark_end, relink, signer
+from support.cosigned import WHEN, WITNESSES, Witness
 from support.house import ROOT
 from support.logs import ORIGIN, LogBuilder, reseal, small_log
 from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, signed_log
-from support.witnesses import WHEN, WITNESSES, Witness
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from aegis_audit.witness import WitnessPolicy
 from support.commands import Done, run
 from support.gateway import READS, Stage
 from support.processes import wait_until
+from support.running_witness import key_of, witness
 from support.signatures import published
-from support.witness import key_of, witness
 
 LOG_KEY: Final = SigningKey("desk.example/witnessed", b"w" * 32)
 ANCHORS: Final = "audit: {{durability: sync, anchors: {{places: [{{witness: {path}}}]{more}}}}}\n"

@@ -18,8 +18,8 @@ from aegis_mcp.audit.journal import Journal
 from aegis_mcp.errors import AnchorUnavailable
 from support.answering import answering, http
 from support.journals import append, entries, log_of
+from support.running_witness import key_of, witness
 from support.signatures import published, signed_journal
-from support.witness import key_of, witness
 
 SIZE: Final = "Content-Type: text/x.tlog.size"
 

@@ -18,9 +18,9 @@ from aegis_audit.chain import Head
 from aegis_audit.mark import Mark
 from aegis_audit.note import SigningKey
 from support.auditor import Outcome, audit
+from support.cosigned import WITNESSES, cosign, policy_of
 from support.logs import ORIGIN, reseal, write
 from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, tree_of
-from support.witnesses import WITNESSES, cosign, policy_of
 
 EPOCH_0: Final = str(epoch_key(0).verifier)
 CURRENT: Final = epoch_key(2)

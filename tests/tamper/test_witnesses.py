@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 
 from support.auditor import Outcome, audit
+from support.cosigned import WHEN, WITNESSES, cosign, policy_of
 from support.logs import ORIGIN, write
 from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, signed_log
-from support.witnesses import WHEN, WITNESSES, cosign, policy_of
 
 W1, W2, W3 = WITNESSES
 POLICY: Final = policy_of(LOG_KEY.verifier, 2, W1, W2, W3)

@@ -59,7 +59,7 @@ def key_of(name: str) -> VerifierKey:
 def witness(directory: Path, name: str, *log_keys: VerifierKey) -> Generator[RunningWitness]:
     """Run a witness that knows these logs."""
     state = directory / f"{name.replace('/', '-')}.json"
-    command = (sys.executable, "-m", "support.witness", name, str(state), *map(str, log_keys))
+    command = (sys.executable, "-m", "support.running_witness", name, str(state), *map(str, log_keys))
     env = {"PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) as process:
         assert process.stdin
