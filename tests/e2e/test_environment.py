@@ -88,5 +88,5 @@ def test_a_keyring_reference_without_the_extra_says_what_to_install(tmp_path: Pa
     (tmp_path / "keyring.py").write_text("raise ImportError('not installed')", encoding="utf-8")
     host = _stage(tmp_path, "${keyring:github/token}").wrap()
     assert host.close() == 2
-    expected = "aegis-mcp: a ${keyring:…} reference needs the extra: pip install 'aegis-mcp-gateway[keyring]'\n"
+    expected = "aegis-mcp: the keyring needs an extra: pip install 'aegis-mcp-gateway[keyring]'\n"
     assert host.stderr.decode("utf-8") == expected

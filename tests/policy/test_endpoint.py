@@ -6,7 +6,7 @@ import pytest
 
 from aegis_mcp.errors import PolicyError
 from aegis_mcp.policy import loader
-from aegis_mcp.policy.model import Header, OAuth, Upstream
+from aegis_mcp.policy.model import Header, OAuth, Store, Upstream
 
 START = "version: 1\nupstreams: {a: "
 
@@ -35,6 +35,7 @@ MISTAKES: dict[str, list[tuple[int, str]]] = {
     "{auth: {oauth: {callback_port: 80}}}": [(47, "from 1024")],
     "{auth: {oauth: {client_secret: '${env:A}'}}}": [(47, "`client_id`, which is missing")],
     "{auth: {oauth: {client_id: a, client_secret: b}}}": [(61, "does not belong into this file")],
+    "{auth: {oauth: {store: vault}}}": [(39, "file, keyring")],
     "{auth: {oauth: {client_metadata_url: 'https://host.example/'}}}": [(53, "with a path")],
     "{auth: {oauth: {client_metadata_url: 'http://host.example/a'}}}": [(53, "https URL")],
     "{timeout: 0}": [(26, "seconds")],
@@ -65,6 +66,11 @@ def test_an_address_is_taken_as_it_is(url: str) -> None:
 def test_a_client_that_was_registered_by_hand_is_taken() -> None:
     text = "{auth: {oauth: {client_id: me, client_secret: '${env:S}', callback_port: 8123}}, timeout: 5}"
     assert _load(text) == Upstream("a", auth=OAuth(8123, "me", "${env:S}"), timeout=5.0)
+
+
+def test_a_login_is_kept_where_the_policy_says() -> None:
+    assert _load("{auth: {oauth: {store: keyring}}}").auth == OAuth(store=Store.KEYRING)
+    assert _load("{auth: {oauth: {store: file}}}").auth == _load("{auth: oauth}").auth == OAuth()
 
 
 def test_headers_are_taken_with_their_references() -> None:

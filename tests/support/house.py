@@ -54,6 +54,8 @@ LAYERS: Final = {
             "audit/posting",
             "audit/sidecar",
             "audit/survey",
+            "upstream/aside",
+            "upstream/desktop",
         ),
         (
             "wire",
@@ -96,6 +98,7 @@ LAYERS: Final = {
             "pins/storage",
             "upstream/account",
             "upstream/process",
+            "upstream/vault",
             "upstream/stream",
             "identity",
             "lane",
@@ -178,7 +181,7 @@ DOORS: Final = {
         "click": ("__main__", "cli", "cli/*", "cli/audit/*", "cli/pins/*", "cli/policy/*"),
         "anyio": ("upstream/exchange",),  # whose errors come out of connections
         "httpx2": ("cli/remote", "upstream/*"),
-        "keyring": ("upstream/reference",),
+        "keyring": ("upstream/desktop",),
         # A client and a server, and what the protocol says in headers; the relay itself has no model of the protocol.
         "mcp": ("demo", "workspace", "upstream/login", "upstream/provider", "upstream/stamp"),
         "orjson": ("frame",),  # reads what it would write back as it came

@@ -92,12 +92,12 @@ class RemoteAccount:
         account = account_of(self.upstream, self.auth, incidents)
 
         async def log_out(http: Http) -> bool:
-            async with account.file.turn():
+            async with account.store.turn():
                 with contextlib.suppress(ConfigError):  # what cannot be read can be removed
                     provider = Provider(account)
-                    provider.restore(account.file.read())
+                    provider.restore(await account.store.fetch())
                     await provider.revoke(http.ask)
-                was_there = account.file.remove()
+                was_there = account.store.remove()
             if was_there:
                 incidents.report(IncidentKind.LOGGED_OUT)
             return was_there

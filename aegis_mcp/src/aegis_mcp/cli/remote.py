@@ -11,7 +11,7 @@ import httpx2
 from aegis_audit.value import replace
 from aegis_mcp.enforcement import OpenPins
 from aegis_mcp.errors import ConfigError
-from aegis_mcp.policy.model import Header, OAuth, Upstream
+from aegis_mcp.policy.model import Header, OAuth, Store, Upstream
 from aegis_mcp.supervisor import Served
 from aegis_mcp.upstream import credentials, reference
 from aegis_mcp.upstream.account import Account, Client
@@ -22,6 +22,7 @@ from aegis_mcp.upstream.exchange import Endpoint
 from aegis_mcp.upstream.incident import Incidents
 from aegis_mcp.upstream.network import Reach, origin
 from aegis_mcp.upstream.remote import RemoteUpstream
+from aegis_mcp.upstream.vault import CredentialVault
 
 
 def served(upstream: Upstream, open_pins: OpenPins) -> Served:
@@ -34,7 +35,7 @@ def served(upstream: Upstream, open_pins: OpenPins) -> Served:
     bearer = None
     if isinstance(upstream.auth, OAuth):
         account = account_of(upstream, upstream.auth, incidents)
-        account.file.read()  # what is wrong with it is to be known now, not in the middle of a call
+        account.store.read()  # what is wrong with it is to be known now, not in the middle of a call
         bearer = Bearer(account)
     endpoint = replace(endpoint_of(upstream), auth=bearer)
     start = partial(RemoteUpstream.start, endpoint, incidents)
@@ -72,5 +73,6 @@ def account_of(upstream: Upstream, auth: OAuth, incidents: Incidents) -> Account
     redirect_uri = f"http://{HOST}:{auth.callback_port}{PATH}"
     client = Client(redirect_uri, auth.client_id, secret, auth.client_metadata_url)
     url = upstream.url or ""
-    file = CredentialFile(credentials.directory_from(os.environ), upstream.name, url)
-    return Account(upstream.name, url, client, file, incidents)
+    kind = CredentialVault if auth.store is Store.KEYRING else CredentialFile
+    store = kind(credentials.directory_from(os.environ), upstream.name, url)
+    return Account(upstream.name, url, client, store, incidents)

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from aegis_mcp.loopback import is_loopback
 from aegis_mcp.policy.fields import Fields
 from aegis_mcp.policy.located import Located, Mapping, Scalar
-from aegis_mcp.policy.model import Auth, Header, OAuth
+from aegis_mcp.policy.model import Auth, Header, OAuth, Store
 
 REMOTE: Final = ("url", "auth", "allow_private", "timeout")
 """The keys of an upstream that concern its address."""
@@ -65,7 +65,7 @@ class Endpoints(Fields):
         return OAuth() if word == "oauth" else None
 
     def _oauth(self, where: Located | None) -> OAuth:
-        given = self.members(where, ("callback_port", "client_id", "client_secret", "client_metadata_url"))
+        given = self.members(where, ("callback_port", "client_id", "client_secret", "client_metadata_url", "store"))
         if "client_secret" in given and "client_id" not in given:
             self.note(given["client_secret"], "a `client_secret` belongs to a `client_id`, which is missing")
         if "client_metadata_url" in given and "client_id" in given:
@@ -75,6 +75,7 @@ class Endpoints(Fields):
             self.text(given["client_id"]) if "client_id" in given else None,
             self._secret(given["client_secret"]) if "client_secret" in given else None,
             self._document(given["client_metadata_url"]) if "client_metadata_url" in given else None,
+            self.choice(given.get("store"), Store, Store.FILE),
         )
 
     def _header(self, where: Located) -> Header:

@@ -184,18 +184,26 @@ class Classification(Value):
     tools: Globs
 
 
+class Store(Enum):
+    """Where a login is kept: a file of its owner alone, or the keyring of the desktop."""
+
+    FILE = "file"
+    KEYRING = "keyring"
+
+
 class OAuth(Value):
     """`auth: oauth`: a person logs in, and the gateway holds the tokens.
 
     Without a `client_id` the gateway registers itself, or where `client_metadata_url` is set and the authorization
     server takes it, is known by that document. `client_secret` is an unresolved reference. `callback_port` is the
-    port of the loopback address to which a browser returns.
+    port of the loopback address to which a browser returns. `store` is where the login is kept.
     """
 
     callback_port: int = 33418
     client_id: str | None = None
     client_secret: str | None = None
     client_metadata_url: str | None = None
+    store: Store = Store.FILE
 
 
 class Header(Value):

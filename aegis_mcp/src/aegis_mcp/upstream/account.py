@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx2
 
-from aegis_mcp.upstream.credentials import CredentialFile
+from aegis_mcp.upstream.credentials import CredentialStore
 from aegis_mcp.upstream.incident import Incidents
 
 _ERROR: Final = re.compile(r"[a-z_]{1,40}")
@@ -37,7 +37,7 @@ class Account:
     name: str
     url: str
     client: Client
-    file: CredentialFile
+    store: CredentialStore
     incidents: Incidents
 
 

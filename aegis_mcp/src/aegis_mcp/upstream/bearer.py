@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import httpx2
 
-from aegis_mcp.errors import LoginNeeded, UpstreamUnavailable
+from aegis_mcp.errors import ConfigError, LoginNeeded, UpstreamUnavailable
 from aegis_mcp.upstream.account import Account, error_of
 from aegis_mcp.upstream.credentials import Credentials
 from aegis_mcp.upstream.exchange import Ask
@@ -35,7 +37,7 @@ class Bearer:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._file = account.file
+        self._store = account.store
         self._renewing = asyncio.Lock()
         self._known = Credentials()
         self._down: tuple[float, str] = (0.0, "")
@@ -74,9 +76,22 @@ class Bearer:
         # A new token may be on its way already, and the old one used up: whoever gives up waiting must not lose it.
         await asyncio.shield(asyncio.create_task(self._renew(refused, ask)))
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        """Have what is kept of the login for one task of one process alone.
+
+        Raises:
+            UpstreamUnavailable: it cannot be had or used.
+        """
+        try:
+            async with self._renewing, self._store.turn():
+                yield
+        except ConfigError as exc:
+            raise UpstreamUnavailable(f"cannot be asked: {exc}") from exc
+
     async def _renew(self, refused: str | None, ask: Ask) -> None:
-        async with self._renewing, self._file.turn():
-            kept = self._file.read()
+        async with self._turn():
+            kept = await self._store.fetch()
             if self._serves(kept, refused):
                 return
             if not (kept.tokens and kept.tokens.get("refresh_token")):
@@ -87,9 +102,9 @@ class Bearer:
                 raise self._login_needed("wants somebody to log in")
             response = await self._answer(await provider.refresh_request(), provider.issuer, ask)
             if response.status_code == HTTPStatus.OK and await provider.take_refreshed(response):
-                self._known = self._file.read()
+                self._known = await self._store.fetch()
                 return
-            self._give_up(error_of(response), provider.issuer, refused)
+            await self._give_up(error_of(response), provider.issuer, refused)
 
     async def _answer(self, request: httpx2.Request, issuer: str | None, ask: Ask) -> httpx2.Response:
         """Ask the authorization server; where it was out of reach a moment ago, who waited for it is told the same."""
@@ -104,17 +119,17 @@ class Bearer:
             self._down = (time.monotonic() + _DOWN_SECONDS, why)
             raise UpstreamUnavailable(why) from exc
 
-    def _give_up(self, error: str, issuer: str | None, refused: str | None) -> None:
+    async def _give_up(self, error: str, issuer: str | None, refused: str | None) -> None:
         """Keep what is still good of a login whose tokens were not renewed, and say why that is."""
-        kept = self._file.read()
+        kept = await self._store.fetch()
         if error == "invalid_grant" and self._serves(kept, refused):
             return  # somebody has logged in meanwhile
         self._account.incidents.report(IncidentKind.REFRESH_FAILED, issuer=issuer, reason=error)
         if error in _FORGOTTEN:
-            self._file.write(Credentials(server=kept.server, resource=kept.resource))
+            await self._store.keep(Credentials(server=kept.server, resource=kept.resource))
             raise self._login_needed("does not know this client any more")
         if error == "invalid_grant":
-            self._file.write(replace(kept, tokens=None, expires_at=None))
+            await self._store.keep(replace(kept, tokens=None, expires_at=None))
             raise self._login_needed("has ended this login")
         raise UpstreamUnavailable(f"cannot be asked: its authorization server did not renew the token ({error})")
 
@@ -128,8 +143,8 @@ class Bearer:
         challenge = response.headers.get("www-authenticate", "")
         if not _STEP_UP.search(challenge):
             return
-        async with self._renewing, self._file.turn():
-            self._file.write(replace(self._file.read(), challenge=challenge))
+        async with self._turn():
+            await self._store.keep(replace(await self._store.fetch(), challenge=challenge))
         raise self._login_needed("wants more rights for this than the login has")
 
     def _login_needed(self, why: str) -> LoginNeeded:

@@ -5,7 +5,8 @@
         NAME.lock            one process at a time renews: a refresh token that is used twice is lost to both
 
 Whatever others could read or put there is refused, not repaired: it is to be seen by its owner. What belongs to another
-address than the upstream has now is passed over, so that no token goes to a server that it was not made for.
+address than the upstream has now is passed over, so that no token goes to a server that it was not made for. A policy
+may ask for the keyring in place of the file.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import os
 import stat
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, fields
@@ -66,43 +68,57 @@ class Credentials:
         return token if isinstance(token, str) and not is_over else None
 
 
-class CredentialFile:
-    """The credentials of the upstream `name` at `url`."""
+class CredentialStore(ABC):
+    """The credentials of the upstream `name` at `url`; one process at a time has its turn with them."""
 
     def __init__(self, directory: Path, name: str, url: str) -> None:
+        self.name = name
+        self.path = directory / f"{name}.json"
         self._directory = directory
         self._url = url
-        self.path = directory / f"{name}.json"
-        self._lock_path = directory / f"{name}.lock"
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Return where they are, to continue "the credentials …"."""
+
+    @abstractmethod
+    def _load(self) -> bytes | None:
+        """Return the content, None if there is none; raise `ConfigError` or `OSError`."""
+
+    @abstractmethod
+    def _save(self, content: bytes) -> None:
+        """Put this in the place of the content before; raise `ConfigError` or `OSError`."""
+
+    @abstractmethod
+    def _discard(self) -> bool:
+        """Remove the content, and return whether there was any; raise `ConfigError` or `OSError`."""
 
     def read(self) -> Credentials:
-        """Return what is kept; nothing if there is no file, or one of another address.
+        """Return what is kept; nothing if there is nothing, or it belongs to another address.
 
         Raises:
-            ConfigError: the file or its directory is not ours alone, cannot be read, or is no such file.
+            ConfigError: it is not ours alone, cannot be read, or is something else.
         """
         try:
-            self._check_directory()
-            content = _parse(self._text())
-        except FileNotFoundError:
-            return Credentials()
+            content = self._load()
+            url, credentials = _parse(content) if content is not None else (self._url, Credentials())
         except OSError as exc:
             raise self._unusable(_why(exc)) from exc
         except (ValueError, TypeError, KeyError) as exc:
-            remedy = f"`aegis-mcp logout {self.path.stem}` removes it"
+            remedy = f"`aegis-mcp logout {self.name}` removes it"
             raise self._unusable(f"it is not a file of this version of Aegis; {remedy}") from exc
-        return content[1] if content[0] == self._url else Credentials()
+        return credentials if url == self._url else Credentials()
 
     def write(self, credentials: Credentials) -> None:
-        """Keep these in the place of those before; on the disk when this returns.
+        """Keep these in the place of those before; they outlast everything when this returns.
 
         Raises:
-            ConfigError: they could not be written, and the file is as it was.
+            ConfigError: they could not be kept, and those before are as they were.
         """
         content = {"version": _VERSION, "url": self._url, **asdict(credentials)}
         try:
-            self._make_directory()
-            swap.replace(self.path, json.dumps(content, indent=1, sort_keys=True).encode("utf-8"))
+            self._save(json.dumps(content, indent=1, sort_keys=True).encode("utf-8"))
         except OSError as exc:
             raise self._unusable(_why(exc)) from exc
 
@@ -110,16 +126,20 @@ class CredentialFile:
         """Forget the credentials; return whether there were any.
 
         Raises:
-            ConfigError: the file cannot be removed.
+            ConfigError: they cannot be removed.
         """
         try:
-            self._check_directory()
-            self.path.unlink()
-        except FileNotFoundError:
-            return False
+            return self._discard()
         except OSError as exc:
             raise self._unusable(_why(exc)) from exc
-        return True
+
+    async def fetch(self) -> Credentials:
+        """Return what is kept, as `read` does, in a loop that has other things to do."""
+        return self.read()
+
+    async def keep(self, credentials: Credentials) -> None:
+        """Keep these, as `write` does, in a loop that has other things to do."""
+        self.write(credentials)
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
@@ -137,24 +157,13 @@ class CredentialFile:
     async def _hold(self, deadline: float) -> int:
         try:
             self._make_directory()
-            while (lock := try_hold(self._lock_path)) is None:
+            while (lock := try_hold(self.path.with_suffix(".lock"))) is None:
                 if time.monotonic() > deadline:
-                    raise self._unusable(f"another process has held its lock for {_PATIENCE:g} s")
+                    raise self._unusable(f"another process has held their lock for {_PATIENCE:g} s")
                 await asyncio.sleep(_PAUSE)
         except OSError as exc:
             raise self._unusable(_why(exc)) from exc
         return lock
-
-    def _text(self) -> bytes:
-        with open(self.path, "rb", opener=swap.open_safely) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise self._unusable("it is not a file")
-            self._check_ownership(self.path, status, "600")
-            text = file.read(MAX_FILE + 1)
-        if len(text) > MAX_FILE:
-            raise self._unusable(f"it is larger than {MAX_FILE} bytes")
-        return text
 
     def _make_directory(self) -> None:
         with contextlib.suppress(FileExistsError):
@@ -168,20 +177,49 @@ class CredentialFile:
             raise _refusal(self._directory, "is a symlink", f"name the directory itself in {PATH_VARIABLE}")
         if not stat.S_ISDIR(status.st_mode):
             raise _refusal(self._directory, "is not a directory", f"name one in {PATH_VARIABLE}")
-        self._check_ownership(self._directory, status, "700")
-
-    def _check_ownership(self, path: Path, status: os.stat_result, mode: str) -> None:
-        if not _IS_POSIX:
-            return  # there the profile's directory is its owner's by access lists
-        if status.st_uid != os.geteuid():
-            raise _refusal(path, f"belongs to the user {status.st_uid}", "tokens are only kept where nobody else can")
-        if status.st_mode & _FOR_OTHERS:
-            open_to = stat.S_IMODE(status.st_mode)
-            remedy = f"after making sure that nobody has used it: chmod {mode} '{path}'"
-            raise _refusal(path, f"is open to others (mode {open_to:04o})", remedy)
+        _check_ownership(self._directory, status, "700")
 
     def _unusable(self, why: str) -> ConfigError:
-        return ConfigError(f"the credentials {str(self.path)!r} cannot be used: {why}")
+        return ConfigError(f"the credentials {self.place} cannot be used: {why}")
+
+
+class CredentialFile(CredentialStore):
+    """The credentials of one upstream, in a file."""
+
+    @property
+    def place(self) -> str:
+        """Return where they are, for messages."""
+        return repr(str(self.path))
+
+    def _load(self) -> bytes | None:
+        try:
+            self._check_directory()
+            return self._text()
+        except FileNotFoundError:
+            return None
+
+    def _save(self, content: bytes) -> None:
+        self._make_directory()
+        swap.replace(self.path, content)
+
+    def _discard(self) -> bool:
+        try:
+            self._check_directory()
+            self.path.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _text(self) -> bytes:
+        with open(self.path, "rb", opener=swap.open_safely) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise self._unusable("it is not a file")
+            _check_ownership(self.path, status, "600")
+            text = file.read(MAX_FILE + 1)
+        if len(text) > MAX_FILE:
+            raise self._unusable(f"it is larger than {MAX_FILE} bytes")
+        return text
 
 
 def directory_from(environment: Mapping[str, str]) -> Path:
@@ -199,6 +237,17 @@ def _parse(text: bytes) -> tuple[str, Credentials]:
         if type(content.get(name)) not in {dict, type(None)}:
             raise TypeError(name)
     return url, Credentials(**{each.name: content[each.name] for each in fields(Credentials)})
+
+
+def _check_ownership(path: Path, status: os.stat_result, mode: str) -> None:
+    if not _IS_POSIX:
+        return  # there the profile's directory is its owner's by access lists
+    if status.st_uid != os.geteuid():
+        raise _refusal(path, f"belongs to the user {status.st_uid}", "tokens are only kept where nobody else can")
+    if status.st_mode & _FOR_OTHERS:
+        open_to = stat.S_IMODE(status.st_mode)
+        remedy = f"after making sure that nobody has used it: chmod {mode} '{path}'"
+        raise _refusal(path, f"is open to others (mode {open_to:04o})", remedy)
 
 
 def _refusal(path: Path, found: str, remedy: str) -> ConfigError:

@@ -78,18 +78,19 @@ class Login:
                 return await attempt.run(kept)
             except _Forgotten:
                 await self._forget_client()
-                return await _Attempt(self, callback, ask).run(self.account.file.read())
+                return await _Attempt(self, callback, ask).run(await self.account.store.fetch())
 
     async def _renewed(self, ask: Ask) -> Credentials:
         """Return what is kept, renewed if that goes without a person."""
-        if self.account.file.read().tokens:
+        if (await self.account.store.fetch()).tokens:
             with contextlib.suppress(LoginNeeded):
                 await Bearer(self.account).headers(ask)
-        return self.account.file.read()
+        return await self.account.store.fetch()
 
     async def _forget_client(self) -> None:
-        async with self.account.file.turn():
-            self.account.file.write(replace(self.account.file.read(), client=None, tokens=None, expires_at=None))
+        async with self.account.store.turn():
+            kept = await self.account.store.fetch()
+            await self.account.store.keep(replace(kept, client=None, tokens=None, expires_at=None))
 
     def _check(self, query: Query) -> None:
         """See that a browser brings the answer to a login of this upstream, of now.

@@ -7,16 +7,15 @@ the address that was checked, so that no second answer of the name's owner matte
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
 import logging
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -24,6 +23,7 @@ import httpx2
 
 from aegis_mcp.errors import UpstreamUnavailable
 from aegis_mcp.loopback import is_loopback
+from aegis_mcp.upstream.aside import aside
 
 # They log addresses with their queries.
 for _name in ("httpx2", "httpcore2"):
@@ -168,31 +168,16 @@ def _at(request: httpx2.Request, address: Address, *, is_last: bool) -> httpx2.R
 async def _addresses_of(host: str) -> list[Address]:
     with contextlib.suppress(ValueError):
         return [ipaddress.ip_address(host)]
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[list[Address]] = loop.create_future()
+    return await aside(partial(_resolved, host))
 
-    def answer(addresses: list[Address], why: str | None) -> None:
-        if found.done():
-            return
-        if why:
-            found.set_exception(UpstreamUnavailable(f"the name {host!r} cannot be resolved: {why}"))
-        else:
-            found.set_result(addresses)
 
-    def resolve() -> None:
-        addresses: list[Address] = []
-        why: str | None = None
-        try:
-            infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            addresses = list(dict.fromkeys(ipaddress.ip_address(info[4][0]) for info in infos))
-        except (OSError, UnicodeError) as exc:
-            why = getattr(exc, "strerror", None) or "it is no name"
-        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
-            loop.call_soon_threadsafe(answer, addresses, why)
-
-    # A resolver may hang longer than anybody waits, and a thread of the loop's own would hold up the end of it all.
-    threading.Thread(target=resolve, daemon=True).start()
-    return await found
+def _resolved(host: str) -> list[Address]:
+    try:
+        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(ipaddress.ip_address(info[4][0]) for info in infos))
+    except (OSError, UnicodeError) as exc:
+        why = getattr(exc, "strerror", None) or "it is no name"
+        raise UpstreamUnavailable(f"the name {host!r} cannot be resolved: {why}") from exc
 
 
 def certificate_error(error: BaseException) -> ssl.SSLError | None:

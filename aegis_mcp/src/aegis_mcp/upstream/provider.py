@@ -39,7 +39,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Provider(OAuthClientProvider):
-    """One use of an account; `holds_turn` tells that the lock on its file is held for all of it."""
+    """One use of an account; `holds_turn` tells that it is this process's turn with what is kept, for all of it."""
 
     def __init__(
         self,
@@ -52,12 +52,12 @@ class Provider(OAuthClientProvider):
         client = account.client
         super().__init__(account.url, _metadata_of(client), self, to_browser, from_browser, client.metadata_url)
         self._client = client
-        self._file = account.file
+        self._store = account.store
         self._incidents = account.incidents
         self._holds_turn = holds_turn
 
     async def _initialize(self) -> None:
-        self.restore(self._file.read())
+        self.restore(await self._store.fetch())
 
     def restore(self, kept: Credentials) -> None:
         """Go on where an earlier use of these credentials has ended.
@@ -68,8 +68,8 @@ class Provider(OAuthClientProvider):
         try:
             self._restore(kept)
         except ValidationError as exc:
-            remedy = f"`aegis-mcp logout {self._file.path.stem}` removes it"
-            raise ConfigError(f"the login that is kept in {str(self._file.path)!r} is none; {remedy}") from exc
+            remedy = f"`aegis-mcp logout {self._store.name}` removes them"
+            raise ConfigError(f"the credentials {self._store.place} are none; {remedy}") from exc
 
     def _restore(self, kept: Credentials) -> None:
         context = self.context
@@ -111,7 +111,7 @@ class Provider(OAuthClientProvider):
 
     async def get_tokens(self) -> OAuthToken | None:
         """Return the tokens that are kept."""
-        return _model(OAuthToken, self._file.read().tokens)
+        return _model(OAuthToken, (await self._store.fetch()).tokens)
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
         """Keep tokens, with what it takes to renew them."""
@@ -126,7 +126,9 @@ class Provider(OAuthClientProvider):
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         """Return the registration that is kept."""
-        return _registered_by_hand(self._client) or _model(OAuthClientInformationFull, self._file.read().client)
+        return _registered_by_hand(self._client) or _model(
+            OAuthClientInformationFull, (await self._store.fetch()).client
+        )
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
         """Keep a registration, and say that there is one."""
@@ -138,10 +140,10 @@ class Provider(OAuthClientProvider):
 
     async def _keep(self, **changed: Any) -> None:
         if self._holds_turn:
-            self._file.write(replace(self._file.read(), **changed))
+            await self._store.keep(replace(await self._store.fetch(), **changed))
             return
-        async with self._file.turn():
-            self._file.write(replace(self._file.read(), **changed))
+        async with self._store.turn():
+            await self._store.keep(replace(await self._store.fetch(), **changed))
 
 
 def _metadata_of(client: Client) -> OAuthClientMetadata:

@@ -5,17 +5,14 @@ A value is read at the start, goes to the upstream, and is in no message.
 
 from __future__ import annotations
 
-import queue
 import re
-import threading
 from collections.abc import Mapping
 from typing import Final
 
 from aegis_mcp.errors import ConfigError
+from aegis_mcp.upstream import desktop
 
 _REFERENCE: Final = re.compile(r"\$\{(?:env:([A-Za-z_][A-Za-z0-9_]*)|keyring:([^/{}]+)/([^{}]+))\}")
-_KEYRING_SECONDS: Final = 20.0
-"""A keyring that is locked asks its owner first; hosts wait for a server for half a minute or so."""
 
 
 def resolve(text: str, own: Mapping[str, str]) -> str:
@@ -39,27 +36,7 @@ def variable(name: str, own: Mapping[str, str]) -> str:
 
 
 def _secret(service: str, name: str) -> str:
-    answers: queue.SimpleQueue[str | ConfigError] = queue.SimpleQueue()
-    threading.Thread(target=lambda: answers.put(_ask_keyring(service, name)), daemon=True).start()
-    try:
-        answer = answers.get(timeout=_KEYRING_SECONDS)
-    except queue.Empty as exc:
-        raise ConfigError(f"the keyring has not answered within {_KEYRING_SECONDS:g} s; is it locked?") from exc
-    if isinstance(answer, ConfigError):
-        raise answer
-    return answer
-
-
-def _ask_keyring(service: str, name: str) -> str | ConfigError:
-    try:
-        import keyring  # noqa: PLC0415 - an extra
-        from keyring.errors import KeyringError  # noqa: PLC0415
-    except ImportError:
-        return ConfigError("a ${keyring:…} reference needs the extra: pip install 'aegis-mcp-gateway[keyring]'")
-    try:
-        secret = keyring.get_password(service, name)
-    except KeyringError as exc:
-        return ConfigError(f"the keyring does not answer: {type(exc).__name__}")
+    secret = desktop.get(service, name)
     if secret is None:
-        return ConfigError(f"the keyring has no {name!r} of {service!r}; `keyring set {service} {name}` puts it there")
+        raise ConfigError(f"the keyring has no {name!r} of {service!r}; `keyring set {service} {name}` puts it there")
     return secret
