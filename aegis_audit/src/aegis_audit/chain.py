@@ -28,8 +28,9 @@ def append(head: Head, draft: Draft, timestamp: str) -> tuple[bytes, Head]:
     Raises:
         UnencodableValue: the entry does not fit in a line.
     """
-    line, entry_hash = seal(draft, timestamp, head.seq + 1, head.entry_hash)
-    return line, Head(head.seq + 1, entry_hash)
+    seq, prev_hash = head
+    line, entry_hash = seal(draft, timestamp, seq + 1, prev_hash)
+    return line, Head(seq + 1, entry_hash)
 
 
 def is_numbered_after(head: Head, entry: Entry) -> bool:

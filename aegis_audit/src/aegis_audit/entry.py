@@ -158,14 +158,15 @@ def seal(draft: Draft, timestamp: str, seq: int, prev_hash: str) -> tuple[bytes,
     Raises:
         UnencodableValue: the line is longer than `MAX_LINE` bytes.
     """
-    trace = "" if draft.trace_id is None else f',"trace_id":"{draft.trace_id}"'
+    event_type, event, session_id, trace_id = draft
+    trace = "" if trace_id is None else f',"trace_id":"{trace_id}"'
     rest = (
-        f',"event_type":"{draft.event_type}","prev_hash":"{prev_hash}","seq":{seq},'
-        f'"session_id":"{draft.session_id}","timestamp":"{timestamp}"{trace},"v":{VERSION}}}'
+        f',"event_type":"{event_type}","prev_hash":"{prev_hash}","seq":{seq},'
+        f'"session_id":"{session_id}","timestamp":"{timestamp}"{trace},"v":{VERSION}}}\n'
     )
-    body = b'"event":' + draft.event + rest.encode("ascii")
-    entry_hash = hashlib.sha256(_LEAF_PREFIX + body).hexdigest()
-    line = _HASH_PREFIX + entry_hash.encode("ascii") + b'",' + body + b"\n"
+    body = b'"event":%b%b' % (event, rest.encode("ascii"))
+    entry_hash = hashlib.sha256(_LEAF_PREFIX + body[:-1]).hexdigest()
+    line = b'%b%b",%b' % (_HASH_PREFIX, entry_hash.encode("ascii"), body)
     if len(line) > MAX_LINE:
         raise UnencodableValue(f"an entry of {len(line)} bytes, at most {MAX_LINE} fit in a line")
     return line, entry_hash

@@ -57,32 +57,18 @@ class Mark(NamedTuple):
         """Return how many entries no checkpoint covers."""
         return self.head.seq + 1 - max(0, self.signed)
 
-    def extend(self, head: Head, tree: CompactRange | None, size: int) -> Mark:
-        """Return the mark behind so many bytes more, which end with `head`."""
-        offset, ring = self.offset + size, self.ring + size
-        return Mark(head, self.inode, offset, ring, self.generation, self.origin, tree, self.signed, self.epoch_start)
-
-    def succeed(self) -> Mark:
-        """Return the mark with the next number, as it is stored."""
-        place = self.head, self.inode, self.offset, self.ring
-        return Mark(*place, self.generation + 1, self.origin, self.tree, self.signed, self.epoch_start)
+    def succeed(self, head: Head, tree: CompactRange | None, size: int) -> Mark:
+        """Return the next mark, behind so many bytes more, which end with `head`."""
+        _, inode, offset, ring, generation, origin, _, signed, epoch_start = self
+        return Mark(head, inode, offset + size, ring + size, generation + 1, origin, tree, signed, epoch_start)
 
     def encode(self) -> bytes:
         """Return one slot."""
-        body = _SLOT.pack(
-            _MAGIC,
-            self.generation,
-            self.head.seq,
-            bytes.fromhex(self.head.entry_hash),
-            self.inode,
-            self.offset,
-            self.ring,
-            self.origin.encode("ascii"),
-            self.signed,
-            self.epoch_start,
-            len(self.tree.hashes) if self.tree else _NO_TREE,
-        )
-        body += self.tree.encode() if self.tree else b""
+        (seq, entry_hash), inode, offset, ring, generation, origin, tree, signed, epoch_start = self
+        last, name = bytes.fromhex(entry_hash), origin.encode("ascii")
+        hashes, count = ((), _NO_TREE) if tree is None else (tree.hashes, len(tree.hashes))
+        fields = _SLOT.pack(_MAGIC, generation, seq, last, inode, offset, ring, name, signed, epoch_start, count)
+        body = b"".join((fields, *hashes))
         return (body + _CHECKSUM.pack(zlib.crc32(body))).ljust(SLOT_SIZE, b"\0")
 
     @classmethod

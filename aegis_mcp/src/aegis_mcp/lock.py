@@ -31,10 +31,12 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+    _AT_ONCE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
+
     def try_lock(descriptor: int) -> bool:
         """Take the lock of an open file without waiting; tell whether it was free."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, _AT_ONCE)
         except BlockingIOError:
             return False
         return True

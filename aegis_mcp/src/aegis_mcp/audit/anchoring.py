@@ -62,7 +62,7 @@ class Anchoring:
     @property
     def is_behind(self) -> bool:
         """Tell whether a place lacks the latest checkpoint."""
-        return any(courier.is_behind for courier in self._couriers)
+        return bool(self._couriers) and any(courier.is_behind for courier in self._couriers)
 
     def take_lags(self) -> tuple[list[Draft], str | None]:
         """Return the entries that say which places are too far behind, each lag once; and why no call may pass now."""

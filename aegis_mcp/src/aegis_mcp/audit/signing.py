@@ -119,7 +119,7 @@ class Signing:
 
     def is_due(self, mark: Mark) -> bool:
         """Tell whether so many entries are not signed that it cannot wait."""
-        return mark.signed >= 0 and mark.unsigned >= MOST_UNSIGNED and self._keys is not None
+        return mark.head.seq + 1 - mark.signed >= MOST_UNSIGNED and mark.signed >= 0 and self._keys is not None
 
     def checkpoint(self, mark: Mark, *, is_synced: bool, epoch: int = LONGEST_EPOCH) -> Mark:
         """Append the checkpoint that covers all entries so far, and hand over if the epoch has so many.

@@ -45,18 +45,18 @@ class LogLocked(AuditUnavailable):
 
 
 class _Lock:
-    """A lock that is held, and given back at the end of a `with` block; a generator would cost more than the lock."""
+    """The lock file, open; a lock that is held is given back at the end of a `with` block."""
 
-    __slots__ = ("_descriptor",)
+    __slots__ = ("descriptor",)
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
-        unlock(self._descriptor)
+        unlock(self.descriptor)
 
 
 class Storage:
@@ -68,8 +68,8 @@ class Storage:
         self._sidecar = sidecar_of(path)
         self._log: int | None = None
         self._inode = 0
-        self._lock: int | None = None
-        self._slots = b""
+        self._lock: _Lock | None = None
+        self._slots = bytearray()
         self._mark: Mark | None = None
         self._head: int | None = None
         self._tail: int | None = None
@@ -81,10 +81,9 @@ class Storage:
             LogLocked: somebody else holds it for longer.
             AuditUnavailable: the files cannot be used.
         """
-        lock = self._try_lock()
-        return _Lock(self._wait_for_lock(patience) if lock is None else lock)
+        return self._try_lock() or self._wait_for_lock(patience)
 
-    def _wait_for_lock(self, patience: float) -> int:
+    def _wait_for_lock(self, patience: float) -> _Lock:
         deadline = time.monotonic() + patience
         pause = _FIRST_PAUSE
         while (lock := self._try_lock()) is None:
@@ -97,7 +96,10 @@ class Storage:
 
     def close(self) -> None:
         """Close every file; the next use opens them again."""
-        for name in ("_log", "_lock", "_head", "_tail"):
+        if self._lock is not None:
+            os.close(self._lock.descriptor)
+            self._lock = None
+        for name in ("_log", "_head", "_tail"):
             descriptor = getattr(self, name)
             if descriptor is not None:
                 os.close(descriptor)
@@ -108,27 +110,27 @@ class Storage:
         slots = _read_at(self._open_head(), SLOTS_SIZE, 0).ljust(SLOTS_SIZE, b"\0")
         # Nearly always this process has written last, and knows what it has written.
         if slots != self._slots:
-            self._slots, self._mark = slots, newest(slots)
+            self._slots, self._mark = bytearray(slots), newest(slots)
         return self._mark
 
     def store(self, mark: Mark) -> Mark:
-        """Write a mark over the older of the two, and return it with its number."""
-        mark = mark.succeed()
+        """Write a mark that succeeds the newest over the older of the two, and return it."""
         slot, at = mark.encode(), mark.place
         _write_at(self._open_head(), slot, at)
-        self._slots = self._slots[:at] + slot + self._slots[at + SLOT_SIZE :]
+        self._slots[at : at + SLOT_SIZE] = slot
         self._mark = mark
         return mark
 
     def remember(self, ring: int, lines: bytes) -> None:
         """Write lines to the tail, where `ring` bytes were written before."""
-        tail = self._open_tail()
-        excess = max(0, len(lines) - RING_SIZE)
-        at = (ring + excess) % RING_SIZE
-        first = lines[excess : excess + RING_SIZE - at]
-        _write_at(tail, first, at)
-        if excess + len(first) < len(lines):
-            _write_at(tail, lines[excess + len(first) :], 0)
+        excess = len(lines) - RING_SIZE
+        if excess > 0:
+            lines, ring = lines[excess:], ring + excess
+        tail, at = self._open_tail(), ring % RING_SIZE
+        room = RING_SIZE - at
+        _write_at(tail, lines[:room], at)
+        if len(lines) > room:
+            _write_at(tail, lines[room:], 0)
 
     def recall(self, ring: int, size: int) -> bytes:
         """Return at most `size` bytes of the tail, from the one before which `ring` bytes were written."""
@@ -140,7 +142,7 @@ class Storage:
     def append(self, mark: Mark, data: bytes, head: Head, tree: CompactRange | None, *, is_synced: bool) -> Mark:
         """Append bytes after `mark`, to the tail first.
 
-        Return the mark at their end with this head and tree, not stored yet.
+        Return the next mark, at their end and with this head and tree, not stored yet.
         """
         log = self._open_log(mark.inode)
         self.remember(mark.ring, data)
@@ -152,7 +154,7 @@ class Storage:
             # These lines are not acknowledged: nobody may complete what is torn of them.
             self.remember(mark.ring, bytes(len(data)))
             raise
-        return mark.extend(head, tree, len(data))
+        return mark.succeed(head, tree, len(data))
 
     def log_state(self) -> os.stat_result | None:
         """Return what stands at the log's path now, None for nothing."""
@@ -229,14 +231,15 @@ class Storage:
             os.close(self._log)
             self._log = None
 
-    def _try_lock(self) -> int | None:
+    def _try_lock(self) -> _Lock | None:
         for _ in range(2):
             if self._lock is None:
                 self._make_directories()
-                self._lock = self._open(self._sidecar / "lock", os.O_RDWR)
-            if not try_lock(self._lock):
+                self._lock = _Lock(self._open(self._sidecar / "lock", os.O_RDWR))
+            descriptor = self._lock.descriptor
+            if not try_lock(descriptor):
                 return None
-            if os.fstat(self._lock).st_nlink:
+            if os.fstat(descriptor).st_nlink:
                 return self._lock
             # Somebody has removed the lock file: this one guards nothing, and the whole sidecar may be another.
             self.close()
