@@ -10,23 +10,24 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Final
 
+# Each begins with one certain character: only where one of these stands is anything tried.
 _FORMS: Final = (
-    r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}",  # Amazon access key ids
+    r"A(?:KIA|SIA|BIA|CCA)[0-9A-Z]{16}",  # Amazon access key ids
     r"gh[oprsu]_[0-9A-Za-z]{16,}",
     r"github_pat_[0-9A-Za-z_]{16,}",
     r"gl(?:pat|dt|ptt|rt|cbt|soat|ft)-[\w-]{16,}",
     r"xox[a-z]-[\w-]{8,}",
     r"xapp-[\w-]{8,}",
-    r"(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{8,}",
+    *(rf"{kind}_(?:live|test)_[0-9A-Za-z]{{8,}}" for kind in ("sk", "rk", "pk")),
     r"whsec_[0-9A-Za-z+/=]{8,}",
     r"sk-[\w-]{16,}",  # OpenAI, Anthropic and who followed them
     r"AIza[\w-]{30,}",
     r"ya29\.[\w-]{16,}",
     r"GOCSPX-[\w-]{16,}",
-    r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*",  # a JWT, signed or encrypted
+    r"eyJ(?<![\w-]eyJ)[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*",  # a JWT, signed or encrypted
     r"SG\.[\w-]{16,}\.[\w-]{16,}",
-    r"\b(?:SK|AC)[0-9a-f]{32}\b",
-    r"\b[0-9]{8,10}:[\w-]{35}\b",
+    *(rf"{kind}(?<!\w{kind})[0-9a-f]{{32}}\b" for kind in ("SK", "AC")),
+    *(rf"{digit}(?<!\w{digit})[0-9]{{7,9}}:[\w-]{{35}}\b" for digit in range(10)),
     r"npm_[0-9A-Za-z]{30,}",
     r"pypi-[\w-]{16,}",
     r"hf_[0-9A-Za-z]{20,}",
@@ -34,7 +35,7 @@ _FORMS: Final = (
     r"dckr_(?:pat|oat)_[\w-]{16,}",
     r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}",
     r"lin_(?:api|oauth)_[0-9A-Za-z]{16,}",
-    r"(?:ntn|secret)_[0-9A-Za-z]{32,}",
+    *(rf"{kind}_[0-9A-Za-z]{{32,}}" for kind in ("ntn", "secret")),
     r"PMAK-[0-9a-f-]{24,}",
     r"ATATT3[\w=-]{16,}",
     r"hv[bs]\.[\w-]{16,}",
@@ -65,7 +66,7 @@ _IN_URL: Final = re.compile(r"(://[^\s/@:]{0,256}:)([^\s/@]{1,256})(@)")
 # The two are long, and compiling them takes a good part of a start: the first text that is worth a look pays for it.
 @cache
 def _issued() -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{form})" for form in _FORMS))
+    return re.compile("|".join(_FORMS))
 
 
 @cache
@@ -92,7 +93,7 @@ def replace(text: str, stand_in: Callable[[str], str]) -> str:
 def may_be_in(encoded: bytes) -> bool:
     """Tell whether a JSON text could hold a credential or the name of a secret: False only if it certainly does not."""
     # What is escaped is not looked at here, nor what stands before an @ in a URL, nor what only looks like a letter.
-    if b"\\" in encoded or b"@" in encoded or not encoded.isascii():
+    if _BACKSLASH in encoded or _AT in encoded or not encoded.isascii():
         return True
     if _TELLTALE.search(encoded.lower().translate(None, _SEPARATORS)):
         return True
@@ -110,6 +111,7 @@ def _once(text: str, stand_in: Callable[[str], str]) -> str:
     return text if _STAND_IN.match(text) else stand_in(text)
 
 
+_BACKSLASH, _AT = b"\\@"
 _STAND_IN: Final = re.compile(r"hmac-sha256:|\[redacted\]")
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRET_WORDS: Final = frozenset(
