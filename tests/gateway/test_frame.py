@@ -46,7 +46,7 @@ def test_one_message_is_accepted_with_the_bytes_it_came_in(line: bytes, kind: Fr
 
 def test_a_number_and_a_string_are_two_ids() -> None:
     number, text = (frame.parse(b'{"jsonrpc":"2.0","id":%s,"method":"ping"}' % i) for i in (b"7", b'"7"'))
-    assert number.key != text.key
+    assert number.id != text.id
 
 
 JSON = st.recursive(

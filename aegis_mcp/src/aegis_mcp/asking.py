@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from aegis_audit.escape import defuse
-from aegis_audit.value import Value, replace
+from aegis_audit.value import Value
 from aegis_mcp import frame as frames
 from aegis_mcp import identity
 from aegis_mcp.audit.record import Asked
 from aegis_mcp.decision import Consent, Decision, Effect
-from aegis_mcp.frame import FlightKey, Frame
+from aegis_mcp.frame import Frame, FrameId
 from aegis_mcp.lane import Lane
 
 MAX_QUESTIONS: Final = 64
@@ -88,7 +88,7 @@ class Asking:
     """The questions of one host that wait for an answer."""
 
     def __init__(self) -> None:
-        self._elicited: dict[FlightKey, _Waiting] = {}
+        self._elicited: dict[FrameId | None, _Waiting] = {}
         self._required: dict[str, _Waiting] = {}
         self._last = 0
 
@@ -102,12 +102,11 @@ class Asking:
 
     def elicit(self, question: Question, expires: float, towards_host: Lane) -> bytes:
         """Return the request to the host that asks a question."""
-        request_id = self._next_id(towards_host)
-        own = frames.key_of(request_id)
+        own = self._next_id(towards_host)
         towards_host.reserved.add(own)
-        question.lane.reserved.add(question.frame.key)
+        question.lane.reserved.add(question.frame.id)
         self._elicited[own] = _Waiting(question, expires)
-        return frames.request(request_id, "elicitation/create", _form(question))
+        return frames.request(own, "elicitation/create", _form(question))
 
     def require_input(self, question: Question, expires: float) -> bytes:
         """Return the answer to a request that makes the host ask the question and send the request again."""
@@ -119,9 +118,9 @@ class Asking:
 
     def answered(self, answer: Frame, towards_host: Lane) -> tuple[Question, Consent] | None:
         """Return the question that an answer of the host belongs to and what it says, None if it belongs to none."""
-        if answer.key not in self._elicited:
+        if answer.id not in self._elicited:
             return None
-        return self._close(answer.key, towards_host), _consent(answer.message.get("result"))
+        return self._close(answer.id, towards_host), _consent(answer.message.get("result"))
 
     def again(self, frame: Frame) -> Again | None:
         """Take a request that came again with a state of ours; None for every other request.
@@ -138,10 +137,10 @@ class Asking:
         given = cast("dict[str, Any]", responses).get(_INPUT) if isinstance(responses, dict) else None
         return Again(_as_asked(waiting.question.frame, frame), _consent(given))
 
-    def withdraw(self, lane: Lane, key: FlightKey, towards_host: Lane) -> tuple[Question, bytes] | None:
+    def withdraw(self, lane: Lane, request_id: FrameId | None, towards_host: Lane) -> tuple[Question, bytes] | None:
         """Take a question back whose request is not wanted any more, with what closes it at the host."""
         for own, waiting in self._elicited.items():
-            if waiting.question.lane is lane and waiting.question.frame.key == key:
+            if waiting.question.lane is lane and waiting.question.frame.id == request_id:
                 return self._close(own, towards_host), _closing(own)
         return None
 
@@ -152,17 +151,17 @@ class Asking:
         late = [own for own, waiting in self._elicited.items() if waiting.expires <= now]
         return silent + [(self._close(own, towards_host), _closing(own)) for own in late]
 
-    def _close(self, own: FlightKey, towards_host: Lane) -> Question:
+    def _close(self, own: FrameId | None, towards_host: Lane) -> Question:
         question = self._elicited.pop(own).question
         towards_host.reserved.discard(own)
-        question.lane.reserved.discard(question.frame.key)
+        question.lane.reserved.discard(question.frame.id)
         return question
 
     def _next_id(self, towards_host: Lane) -> str:
         while True:
             self._last += 1
             request_id = f"aegis-{self._last}"
-            if not towards_host.is_taken(frames.key_of(request_id)):
+            if not towards_host.is_taken(request_id):
                 return request_id
 
 
@@ -170,11 +169,11 @@ def unanswered(question: Question, consent: Consent | None) -> Question:
     """Return the question with the reason why it ends without consent."""
     decision = question.decision
     reason = f"{_REASONS[consent]}; {decision.reason}" if consent in _REASONS else decision.reason
-    return question._replace(decision=replace(decision, effect=Effect.ASK, reason=reason))
+    return question._replace(decision=decision._replace(effect=Effect.ASK, reason=reason))
 
 
-def _closing(own: FlightKey) -> bytes:
-    gone = {"requestId": own[1], "reason": "the question is not open any more"}
+def _closing(own: FrameId | None) -> bytes:
+    gone = {"requestId": own, "reason": "the question is not open any more"}
     return frames.notification("notifications/cancelled", gone)
 
 
@@ -205,4 +204,4 @@ def _as_asked(original: Frame, again: Frame) -> Frame:
     envelope = {"_meta": again.params["_meta"]} if "_meta" in again.params else {}
     params = {name: value for name, value in original.params.items() if name != "_meta"} | envelope
     message = {**original.message, "id": again.id, "params": params}
-    return Frame(original.kind, frames.dump(message), message, again.id, original.method)
+    return Frame(original.kind, frames.dump(message), message, again.id, original.method, params)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from aegis_audit.value import Value
-
 
 class Word(Enum):
     """One of a closed set of words: a single object, which hashes as one. What `Enum` does instead calls Python."""
@@ -16,7 +14,7 @@ class Word(Enum):
 
 
 class Effect(Word):
-    """What happens to a request.
+    """What happens to a request; one that `is_lenient` lets it go on without anybody being asked.
 
     `ASK` lets a person decide; `MONITOR` lets pass and records what a denial in its place would have stopped.
     """
@@ -26,10 +24,8 @@ class Effect(Word):
     ASK = "ask"
     MONITOR = "monitor"
 
-    @property
-    def is_lenient(self) -> bool:
-        """Tell whether the request goes on without anybody being asked."""
-        return self is Effect.ALLOW or self is Effect.MONITOR
+    def __init__(self, word: str) -> None:
+        self.is_lenient: Final = word in {"allow", "monitor"}
 
 
 class Secrets(Word):
@@ -94,7 +90,7 @@ class Request(NamedTuple):
     is_from_upstream: bool = False
 
 
-class Decision(Value):
+class Decision(NamedTuple):
     """The answer: `rule` is the id of the rule that decided or `defaults.<access>`, `reason` is for a person.
 
     `is_recorded` is False only for housekeeping that no rule names. `secrets` is what happens to credentials in the

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from aegis_audit.entry import Draft
-from aegis_audit.value import replace
 from aegis_mcp import asking, identity
 from aegis_mcp import frame as frames
 from aegis_mcp.asking import Asking, Question
@@ -83,25 +82,19 @@ class Enforcement:
 
     async def _pass(self, passages: list[Passage]) -> None:
         """Write the entries of what has arrived together, then let each frame take its way."""
-        failure = await self._record(passages)
-        for passage in passages:
-            if failure and passage.is_bound and not self._may_go_unrecorded(passage):
-                why = f"Not forwarded: {failure}"
-                turn_back(passage, partial(self._told, text=why, code=frames.UNAVAILABLE))
-                continue
-            if failure:
-                self._unrecorded += sum(draft is not None for draft in passage.drafts)
-            carry_out(passage)
-
-    async def _record(self, passages: list[Passage]) -> str | None:
-        """Return why the entries could not be written, None once they are as durable as they must be."""
         drafts: list[Draft] = []
         is_weighty = False
         for passage in passages:
             drafts += filter(None, passage.drafts)
             is_weighty |= passage.is_weighty
-        if not drafts:
-            return None
+        if drafts and (failure := await self._record(drafts, is_weighty=is_weighty)):
+            self._carry_out_unrecorded(passages, failure)
+            return
+        for passage in passages:
+            carry_out(passage)
+
+    async def _record(self, drafts: list[Draft], *, is_weighty: bool) -> str | None:
+        """Return why the entries could not be written, None once they are as durable as they must be."""
         lost = self._unrecorded
         if lost:
             drafts.insert(0, self._keeper.security(EventKind.ENTRIES_LOST, {"count": lost}))
@@ -114,6 +107,16 @@ class Enforcement:
         self._unrecorded -= lost
         return None
 
+    def _carry_out_unrecorded(self, passages: list[Passage], failure: str) -> None:
+        """Turn back what must not go on without its entries, and count those that the log now lacks."""
+        for passage in passages:
+            if passage.is_bound and not self._may_go_unrecorded(passage):
+                why = f"Not forwarded: {failure}"
+                turn_back(passage, partial(self._told, text=why, code=frames.UNAVAILABLE))
+                continue
+            self._unrecorded += sum(draft is not None for draft in passage.drafts)
+            carry_out(passage)
+
     def _may_go_unrecorded(self, passage: Passage) -> bool:
         on_failure = self._policy.audit.on_failure
         return on_failure is OnFailure.ALLOW or (on_failure is OnFailure.DENY_WRITES and not passage.is_weighty)
@@ -125,13 +128,13 @@ class Enforcement:
         except MalformedFrame as exc:
             return self._judge_malformed(line, exc, lane, other)
         match frame.kind:
+            case FrameKind.RESPONSE:
+                has_come = not isinstance(line, Unanswered)
+                return self._judge_response(frame, other, status_of(frame) if has_come else Status.UPSTREAM_LOST)
             case FrameKind.REQUEST if lane is self._from_host:
                 return self._judge_request(frame)
             case FrameKind.REQUEST:
                 return self._judge_request_of_upstream(frame)
-            case FrameKind.RESPONSE:
-                has_come = not isinstance(line, Unanswered)
-                return self._judge_response(frame, other, status_of(frame) if has_come else Status.UPSTREAM_LOST)
             case FrameKind.NOTIFICATION:
                 return self._judge_notification(frame, lane)
 
@@ -139,7 +142,7 @@ class Enforcement:
         """Let nothing of a line pass that is no frame; who waits for an answer is told."""
         violation = self._violation(line, malformed.reason, lane)
         answered = frames.answered_id(line)
-        flight = None if answered is None else other.land(frames.key_of(answered))
+        flight = None if answered is None else other.land(answered)
         if flight:
             told = self._told(
                 flight.frame, f"No answer that could be passed on: {malformed.reason}", frames.UNAVAILABLE
@@ -172,12 +175,12 @@ class Enforcement:
 
     def _meet(self, frame: Frame) -> None:
         """Learn from a request who the host is, what it can do, and which era it speaks."""
-        if "_meta" in frame.params and identity.is_modern(frame):
+        if "_meta" not in frame.params and frame.method != "initialize":
+            return
+        if identity.is_modern(frame):
             self._is_modern = True
         elif frame.method == "initialize":
             self._capabilities, self._is_modern = identity.capabilities_of(frame), False
-        elif "_meta" not in frame.params:
-            return
         self._client = identity.client_of(frame) or self._client
 
     def _identify(self, frame: Frame) -> Asked:
@@ -193,16 +196,17 @@ class Enforcement:
             return _impossible(reason)
         decision = decide(self._policy, request)
         if decision.effect is not Effect.DENY and (reason := self._offering.quarantined(request)):
-            return replace(decision, effect=Effect.DENY, rule="pins", reason=reason)
+            return decision._replace(effect=Effect.DENY, rule="pins", reason=reason)
         return decision
 
     def _settle(self, question: Question, consent: Consent | None = None) -> Passage:
         """Let a request go on, have a person asked, or refuse it; `consent` is what came of asking before."""
         decision = question.decision
-        if decision.effect is Effect.DENY:
-            return self._refuse(question, consent)
-        if decision.effect is Effect.ASK and consent is None:
-            return self._ask(question)
+        if not decision.effect.is_lenient:
+            if decision.effect is Effect.DENY:
+                return self._refuse(question, consent)
+            if consent is None:
+                return self._ask(question)
         if consent is not None and consent is not Consent.ACCEPT:
             return self._refuse(asking.unanswered(question, consent), consent)
         if self._policy.limits and (full := self._limiter.refusal(self._policy, question.asked.request, decision)):
@@ -210,7 +214,7 @@ class Enforcement:
         return self._admit(question, consent)
 
     def _admit(self, question: Question, consent: Consent | None) -> Passage:
-        frame, lane, asked, decision = question.frame, question.lane, question.asked, question.decision
+        lane, frame, asked, decision = question
         if lane is self._from_host:
             self.handshake.asked(frame)
         if not decision.is_recorded:
@@ -220,7 +224,7 @@ class Enforcement:
         lane.take_off(flight)
         drafts = (self._keeper.intent(asked, decision, consent), *self._inspector.responded(frame))
         is_weighty = decision.access is not Access.READ
-        return Passage(lane, drafts, frame.raw, flight=flight, is_bound=True, is_weighty=is_weighty)
+        return Passage(lane, drafts, frame.raw, None, flight, True, is_weighty)
 
     def _refuse(self, question: Question, consent: Consent | None = None) -> Passage:
         decision = question.decision
@@ -246,14 +250,14 @@ class Enforcement:
 
     def _judge_response(self, frame: Frame, lane: Lane, status: Status) -> Passage:
         """Let an answer pass to the one who asked, if somebody did. It goes the lane of its request backwards."""
-        flight = lane.land(frame.key)
+        flight = lane.land(frame.id)
         if flight and lane is self._from_host:
             return self._judge_answer(frame, flight, status)
         if flight:
             return Passage(lane, (self._outcome(flight, status, frame.raw),), answer=frame.raw)
         if lane is self._from_upstream and (answered := self._asking.answered(frame, lane)):
             return self._resume(*answered)
-        if lane.was_cancelled(frame.key):
+        if lane.was_cancelled(frame.id):
             return Passage(lane)
         sender = self._from_upstream if lane is self._from_host else self._from_host
         return Passage(lane, (self._violation(frame.raw, "an answer that nobody waits for", sender),))
@@ -300,18 +304,18 @@ class Enforcement:
         if decision.effect.is_lenient:
             return None
         asked = Asked(request, "", identity.trace_of(frame), self._client)
-        return Passage(lane, (self._keeper.denial(asked, replace(decision, effect=Effect.DENY)),), is_weighty=True)
+        return Passage(lane, (self._keeper.denial(asked, decision._replace(effect=Effect.DENY)),), is_weighty=True)
 
     def _judge_cancellation(self, frame: Frame, lane: Lane) -> Passage:
         """Pass a cancellation on to where its request went: to the other peer, or to a person."""
-        key = frames.key_of(frame.params.get("requestId"))
-        withdrawn = self._asking.withdraw(lane, key, self._from_upstream)
+        request_id = frames.as_id(frame.params.get("requestId"))
+        withdrawn = self._asking.withdraw(lane, request_id, self._from_upstream)
         if withdrawn:
             return self._give_up(*withdrawn, Consent.WITHDRAWN)._replace(answer=None)
-        if key in lane.reserved:
+        if request_id in lane.reserved:
             # A question of the gateway's own, which is only a person's to close.
             return Passage(lane, (self._violation(frame.raw, "a cancellation of what somebody else has asked", lane),))
-        flight = lane.cancel(key)
+        flight = lane.cancel(request_id)
         outcome = self._outcome(flight, Status.CANCELLED) if flight else None
         return Passage(lane, (outcome,), forward=frame.raw)
 

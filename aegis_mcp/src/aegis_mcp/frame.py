@@ -32,7 +32,7 @@ UNAVAILABLE: Final = -32011
 """What could not be done: the upstream is gone, or the log could not take the request."""
 
 FrameId = str | int
-FlightKey = tuple[type, str]
+_NO_PARAMS: Final[dict[str, Any]] = {}
 
 
 class FrameKind(Enum):
@@ -44,29 +44,24 @@ class FrameKind(Enum):
 
 
 class Frame(NamedTuple):
-    """One message and the bytes that it came from, LF excluded. `id` is None only for a notification."""
+    """One message and the bytes that it came from, LF excluded.
+
+    `id` is None only for a notification. It is also what identifies a request among those in flight: 7 and "7" are two.
+    `method` and `params` are empty where there are none.
+    """
 
     kind: FrameKind
     raw: bytes
     message: dict[str, Any]
     id: FrameId | None
-    method: str
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Return the params of a request or notification, empty if it has none."""
-        return self.message.get("params") or {}
+    method: str = ""
+    params: dict[str, Any] = _NO_PARAMS
 
     @property
     def request_id(self) -> FrameId:
         """Return the id of a request or response."""
         assert self.id is not None  # noqa: S101 - a notification is never asked
         return self.id
-
-    @property
-    def key(self) -> FlightKey:
-        """Return what identifies the message among those in flight."""
-        return key_of(self.id)
 
 
 class Unanswered(bytes):
@@ -75,9 +70,9 @@ class Unanswered(bytes):
     __slots__ = ()
 
 
-def key_of(request_id: object) -> FlightKey:
-    """Return the key of an id among those in flight: 7 and "7" are two ids."""
-    return (type(request_id), str(request_id))
+def as_id(value: object) -> FrameId | None:
+    """Return what a peer names as the id of a request, None for what is none: to Python True would be 1."""
+    return value if type(value) is str or type(value) is int else None
 
 
 def parse(line: bytes) -> Frame:
@@ -90,7 +85,7 @@ def parse(line: bytes) -> Frame:
         raise MalformedFrame(f"the frame is longer than {MAX_FRAME} bytes", _asked_id(line))
     raw = line.removesuffix(b"\r")
     # Text-mode readers end a line at CR: the middle of this frame would be a frame of its own to them.
-    if b"\r" in raw:
+    if _CR in raw:
         raise MalformedFrame("a carriage return inside the frame")
     message = load(raw)
     try:
@@ -105,16 +100,16 @@ def load(raw: bytes) -> dict[str, Any]:
     Raises:
         MalformedFrame: the bytes are none.
     """
-    message = _plain(raw)
-    if message is None:
-        message = _strict(raw)
+    plain = _plain(raw)
+    message = _strict(raw) if plain is None else plain
     if type(message) is list:
         raise MalformedFrame("a batch; send one message a line")
     if type(message) is not dict:
         raise MalformedFrame("the frame is not a JSON object")
-    if raw.count(b"{") + raw.count(b"[") > MAX_NESTING:
+    # What nests deeper has more brackets, and each of them is closed.
+    if len(raw) > 2 * MAX_NESTING and raw.count(b"{") + raw.count(b"[") > MAX_NESTING:
         _bound_nesting([message])
-    if b"\\ud" in raw or b"\\uD" in raw:
+    if plain is None and (b"\\ud" in raw or b"\\uD" in raw):
         _refuse_lone_surrogates(cast("object", message))
     return cast("dict[str, Any]", message)
 
@@ -147,7 +142,7 @@ def _strict(raw: bytes) -> object:
 
 def _shape(raw: bytes, message: dict[str, Any]) -> Frame:
     """Tell the kind of a message, and refuse one that is of two kinds or of none."""
-    if not message.keys() <= _MEMBERS:
+    if not _MEMBERS.issuperset(message):
         _refuse_look_alikes(message, _MEMBERS)
     if message.get("jsonrpc") != "2.0":
         raise MalformedFrame('"jsonrpc" is not "2.0"')
@@ -157,7 +152,7 @@ def _shape(raw: bytes, message: dict[str, Any]) -> Frame:
         raise MalformedFrame("neither a method nor one of result and error")
     if "params" in message:
         raise MalformedFrame("a response with params")
-    return Frame(FrameKind.RESPONSE, raw, message, _id(message), "")
+    return Frame(FrameKind.RESPONSE, raw, message, _id(message))
 
 
 def _call(raw: bytes, message: dict[str, Any]) -> Frame:
@@ -169,26 +164,26 @@ def _call(raw: bytes, message: dict[str, Any]) -> Frame:
     params = message.get("params", _NO_PARAMS)
     if type(params) is not dict:
         raise MalformedFrame("the params are not an object")
-    if not params.keys() <= _PARAMS:
-        _refuse_look_alikes(cast("dict[str, Any]", params), _PARAMS)
-    _refuse_unnamed(method, cast("dict[str, Any]", params))
+    params = cast("dict[str, Any]", params)
+    if not _PARAMS.issuperset(params):
+        _refuse_look_alikes(params, _PARAMS)
+    _refuse_unnamed(method, params)
     is_notification = method.startswith("notifications/")
     if "id" not in message:
         if not is_notification:
             raise MalformedFrame("a request without an id")
-        return Frame(FrameKind.NOTIFICATION, raw, message, None, method)
+        return Frame(FrameKind.NOTIFICATION, raw, message, None, method, params)
     if is_notification:
         raise MalformedFrame("a notification with an id")
-    return Frame(FrameKind.REQUEST, raw, message, _id(message), method)
+    return Frame(FrameKind.REQUEST, raw, message, _id(message), method, params)
 
 
 def _refuse_unnamed(method: str, params: dict[str, Any]) -> None:
     # What is judged by its name must have one, or a lenient upstream would find a name where policy saw none.
     name = _NAMED_BY.get(method)
-    is_needed = name in params or method not in _REMOVED
-    if name and is_needed and type(params.get(name)) is not str:
+    if name and type(params.get(name)) is not str and (name in params or method not in _REMOVED):
         raise MalformedFrame(f"{method} without a {name}")
-    if method == "tools/call" and type(params.get("arguments", _NO_PARAMS)) not in {dict, type(None)}:
+    if method == "tools/call" and type(arguments := params.get("arguments")) is not dict and arguments is not None:
         raise MalformedFrame("the arguments are not an object")
     if method == "completion/complete" and type(reference := params.get("ref")) is dict:
         _refuse_two_subjects(cast("dict[str, Any]", reference))
@@ -210,9 +205,9 @@ def _legible_id(message: dict[str, Any]) -> FrameId | None:
 
 def _id(message: dict[str, Any]) -> FrameId:
     value = message.get("id")
-    if type(value) is not str and type(value) is not int:
-        raise MalformedFrame("the id is neither a string nor an integer")
-    return value
+    if type(value) is str or type(value) is int:
+        return value
+    raise MalformedFrame("the id is neither a string nor an integer")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -267,6 +262,7 @@ def _folded(names: frozenset[str]) -> frozenset[str]:
     return frozenset(name.casefold() for name in names)
 
 
+_CR: Final = 0x0D
 END_SIZE: Final = 512
 """Bytes from the end of a frame in which its last member is looked for."""
 
@@ -277,7 +273,6 @@ _ANSWER: Final = re.compile(_HEAD + rb'"(?:result|error)"\s{0,4}:')
 _QUESTION: Final = re.compile(_HEAD + rb'"method"\s{0,4}:\s{0,4}"[ !#-\[\]-~]{1,256}"')
 _LAST_ID: Final = re.compile(rb"%b(?:,\s{0,4}%b)?\}\s{0,4}\Z" % (_ID, _VERSION))
 _decoder: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
-_NO_PARAMS: Final[dict[str, Any]] = {}
 _NAMED_BY: Final = {
     "tools/call": "name",
     "prompts/get": "name",

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from aegis_mcp import frame as frames
 from aegis_mcp import identity
-from aegis_mcp.frame import FlightKey, Frame
+from aegis_mcp.frame import Frame, FrameId
 
 UNSUPPORTED_VERSION: Final = -32022
 """The protocol's answer to a revision that is not spoken (MCP 2026-07-28, basic/versioning)."""
@@ -32,7 +32,7 @@ class Handshake:
         self._opening: str | None = None
         self._level: Frame | None = None
         self._subscribed: dict[str, Frame] = {}
-        self._own: set[FlightKey] = set()
+        self._own: set[FrameId | None] = set()
 
     def upstream_started(self) -> None:
         """Note that a fresh upstream is there, of which nothing has been asked."""
@@ -41,7 +41,8 @@ class Handshake:
 
     def asked(self, frame: Frame) -> None:
         """Note a request of the host's that goes on to the upstream."""
-        self._opening = self._opening or frame.method
+        if self._opening is None:
+            self._opening = frame.method
 
     def answered(self, request: Frame, answer: Frame) -> bytes | None:
         """Note an answer of the upstream's; return what goes to the host in its place, None for nothing."""
@@ -62,7 +63,7 @@ class Handshake:
 
     def is_own(self, request: Frame) -> bool:
         """Tell whether a request is one of `rest`: its answer is for nobody."""
-        return request.key in self._own and request.method in _REMEMBERED
+        return request.id in self._own and request.method in _REMEMBERED
 
     def notified(self, frame: Frame) -> None:
         """Note a notification of the host's that goes on to the upstream."""
@@ -84,7 +85,7 @@ class Handshake:
         """
         again = ([self._level] if self._level else []) + [*self._subscribed.values()]
         ids = [f"aegis-replay-{number}" for number in range(len(again))]
-        self._own |= {frames.key_of(request_id) for request_id in ids}
+        self._own |= {*ids}
         return [frames.dump({**frame.message, "id": own}) for frame, own in zip(again, ids, strict=True)]
 
     def _initialize_answered(self, request: Frame, answer: Frame) -> bytes | None:

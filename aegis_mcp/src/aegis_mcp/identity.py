@@ -19,14 +19,14 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{
 
 def asked_of_upstream(frame: Frame, server: str, catalog: Catalog) -> Request:
     """Return what a host asks, with what the upstream's own listing says of the tool."""
-    params = frame.params
-    name, arguments = _text(params, "name"), _object(params, "arguments")
+    params, arguments = frame.params, _object(frame.params, "arguments")
     if frame.method == "tools/call":
-        tool = name or ""
+        tool: str = params["name"]  # what has none, or is none, is no frame
         definition = catalog.tool(tool)
         hint = definition.read_only_hint if definition else None
-        listed = catalog.is_listed(tool)
-        return Request(server, frame.method, tool=tool, arguments=arguments, read_only_hint=hint, is_listed=listed)
+        listed = definition is not None or catalog.is_listed(tool)
+        return Request(server, frame.method, tool, None, None, arguments, hint, listed)
+    name = _text(params, "name")
     uri = _text(params, "uri")
     if frame.method == "completion/complete":
         reference = _object(params, "ref")
@@ -59,7 +59,7 @@ def capabilities_of(frame: Frame) -> dict[str, Any]:
 
 def trace_of(frame: Frame) -> str:
     """Return the trace id that the host sent (W3C Trace Context §3.2.2, in `_meta.traceparent`), else a random one."""
-    sent = _meta(frame).get("traceparent")
+    sent = _meta(frame).get("traceparent") if "_meta" in frame.params else None
     match = _TRACEPARENT.fullmatch(sent) if isinstance(sent, str) else None
     return match[1] if match else os.urandom(16).hex()
 

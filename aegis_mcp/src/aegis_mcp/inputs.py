@@ -34,7 +34,7 @@ def requested(result: object, failure: object) -> list[InputRequest]:
     if isinstance(result, dict) and "inputRequests" in result:
         wanted = _object(cast("dict[str, Any]", result)["inputRequests"])
         found = [InputRequest(key, _method(one), _object(_object(one).get("params"))) for key, one in wanted.items()]
-    if _object(failure).get("code") == _URL_ELICITATION_REQUIRED:
+    if failure is not None and _object(failure).get("code") == _URL_ELICITATION_REQUIRED:
         listed: object = _object(_object(failure).get("data")).get("elicitations")
         items = cast("list[Any]", listed) if isinstance(listed, list) else []
         found += [InputRequest("", "elicitation/create", _object(item)) for item in items]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from aegis_audit.entry import Draft
-from aegis_audit.value import Value, replace
+from aegis_audit.value import Value
 from aegis_mcp import identity, inputs, results
 from aegis_mcp.audit.record import Answer, Asked, Client, Recordkeeper, Status
 from aegis_mcp.decision import Decision, Effect, Request, Secrets
@@ -61,10 +61,11 @@ class Inspector:
         """Look into the answer to a request of the host; None if it passes as it came, like most."""
         result, failure = frame.message.get("result"), frame.message.get("error")
         wanted = inputs.requested(result, failure)
-        secrets = flight.secrets or policy.results.secrets
-        is_bounded = policy.results.max_bytes is not None or secrets is not Secrets.PASS
+        bounds = policy.results
+        secrets = flight.secrets or bounds.secrets
         self.tasks.notice(flight, result)
-        if not wanted and not is_bounded and flight.frame.method not in INSPECTED:
+        method = flight.frame.method
+        if not wanted and bounds.max_bytes is None and secrets is Secrets.PASS and method not in INSPECTED:
             return None
         if len(wanted) > inputs.MAX_INPUTS:
             return self._flooded(frame)
@@ -175,7 +176,7 @@ def _without_asking(decision: Decision) -> Decision:
     if decision.effect is not Effect.ASK:
         return decision
     reason = f"a person cannot be asked about a request inside an answer; {decision.reason}"
-    return replace(decision, effect=Effect.DENY, reason=reason)
+    return decision._replace(effect=Effect.DENY, reason=reason)
 
 
 def _state(result: object) -> object:

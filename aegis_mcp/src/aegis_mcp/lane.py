@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from aegis_mcp.audit.record import Asked
 from aegis_mcp.decision import Secrets
-from aegis_mcp.frame import FlightKey, Frame
+from aegis_mcp.frame import Frame, FrameId
 
 MAX_IN_FLIGHT: Final = 4096
 """How many requests of one direction may wait for their answers at the same time."""
@@ -41,13 +41,13 @@ class Lane:
     def __init__(self, forward: Callable[[bytes], None], answer: Callable[[bytes], None]) -> None:
         self.forward = forward
         self.answer = answer
-        self.reserved: set[FlightKey] = set()
-        self._flights: dict[FlightKey, Flight] = {}
-        self._unwanted: dict[FlightKey, None] = {}
+        self.reserved: set[FrameId | None] = set()
+        self._flights: dict[FrameId | None, Flight] = {}
+        self._unwanted: dict[FrameId | None, None] = {}
 
-    def is_taken(self, key: FlightKey) -> bool:
+    def is_taken(self, request_id: FrameId | None) -> bool:
         """Tell whether an id is in use."""
-        return key in self._flights or key in self.reserved
+        return request_id in self._flights or request_id in self.reserved
 
     def flying(self, method: str) -> list[Frame]:
         """Return the requests for a method that wait for their answers."""
@@ -55,7 +55,7 @@ class Lane:
 
     def obstacle(self, frame: Frame) -> str | None:
         """Say why a request cannot take off, None if it can."""
-        if self.is_taken(frame.key):
+        if self.is_taken(frame.id):
             return "a request with this id still waits for its answer"
         if len(self._flights) >= MAX_IN_FLIGHT:
             return f"{MAX_IN_FLIGHT} requests wait for their answers"
@@ -63,13 +63,14 @@ class Lane:
 
     def take_off(self, flight: Flight) -> None:
         """Keep a request until its answer comes."""
-        key = flight.frame.key
-        self._unwanted.pop(key, None)
-        self._flights[key] = flight
+        request_id = flight.frame.id
+        if self._unwanted:
+            self._unwanted.pop(request_id, None)
+        self._flights[request_id] = flight
 
-    def land(self, key: FlightKey) -> Flight | None:
+    def land(self, request_id: FrameId | None) -> Flight | None:
         """Take the request out that an answer belongs to."""
-        return self._flights.pop(key, None)
+        return self._flights.pop(request_id, None)
 
     def land_all(self) -> list[Flight]:
         """Take every request out, oldest first."""
@@ -77,19 +78,19 @@ class Lane:
         self._flights.clear()
         return flights
 
-    def cancel(self, key: FlightKey) -> Flight | None:
+    def cancel(self, request_id: FrameId | None) -> Flight | None:
         """Take a request out whose answer is not wanted any more, and remember to drop that answer."""
-        flight = self._flights.pop(key, None)
+        flight = self._flights.pop(request_id, None)
         if flight:
-            self._unwanted[key] = None
+            self._unwanted[request_id] = None
             if len(self._unwanted) > MAX_IN_FLIGHT:
                 del self._unwanted[next(iter(self._unwanted))]
         return flight
 
     def cancel_all(self) -> list[Flight]:
         """Take every request out, oldest first, and remember to drop their answers."""
-        return [flight for key in list(self._flights) if (flight := self.cancel(key))]
+        return [flight for request_id in list(self._flights) if (flight := self.cancel(request_id))]
 
-    def was_cancelled(self, key: FlightKey) -> bool:
+    def was_cancelled(self, request_id: FrameId | None) -> bool:
         """Tell, once, whether an answer is one that nobody wants any more."""
-        return self._unwanted.pop(key, key) is None
+        return self._unwanted.pop(request_id, request_id) is None

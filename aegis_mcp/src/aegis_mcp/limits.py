@@ -71,7 +71,7 @@ class Limiter:
             return None
         limit = limits[full]
         reason = f"at most {limit.text}, says the limit in line {limit.line} of {policy.source}; {why}"
-        return replace(decision, effect=Effect.DENY, rule=f"limits.{places[full] + 1}", reason=reason)
+        return decision._replace(effect=Effect.DENY, rule=f"limits.{places[full] + 1}", reason=reason)
 
     def take(self, limits: Sequence[Limit]) -> int | None:
         """Take one of each bucket; return the place, from 0, of the first that has none, and then take nothing.

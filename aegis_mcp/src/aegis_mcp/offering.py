@@ -200,7 +200,7 @@ def _is(name: str, listing: _List) -> bool:
 
 def _with_result(answer: Frame, result: Item) -> Frame:
     message = {**answer.message, "result": result}
-    return Frame(answer.kind, frames.dump(message), message, answer.id, answer.method)
+    return answer._replace(raw=frames.dump(message), message=message)
 
 
 def _named(items: list[Any], member: str) -> Iterator[tuple[str, Item]]:

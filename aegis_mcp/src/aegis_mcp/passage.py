@@ -36,7 +36,7 @@ def turn_back(passage: Passage, tell: Callable[[Frame], bytes | None]) -> None:
     `tell` returns the answer, None where nobody waits for it.
     """
     flight = passage.flight
-    if flight and (passage.forward is None or passage.lane.land(flight.frame.key)) and (told := tell(flight.frame)):
+    if flight and (passage.forward is None or passage.lane.land(flight.frame.id)) and (told := tell(flight.frame)):
         passage.lane.answer(told)
 
 

@@ -225,7 +225,7 @@ async def _answer(link: Link, request: Frame) -> tuple[Frame | None, list[bytes]
     while lines := await link.inbox.batch():
         for number, line in enumerate(lines):
             answer = _response(line)
-            if answer and answer.key == request.key:
+            if answer and answer.id == request.id:
                 return answer, early + lines[number + 1 :]
             early.append(line)
         if sum(map(len, early)) > _MAX_EARLY:

@@ -23,6 +23,7 @@ MAX_TEXT: Final = 512
 """Characters of the longest name, id or address of a peer's that is recorded as it is."""
 
 _MAX_TEMPLATES: Final = 256
+_ARGUMENTS: Final = Request._fields.index("arguments")
 
 
 class EventKind(Enum):
@@ -118,33 +119,36 @@ class Recordkeeper:
 
     def intent(self, asked: Asked, decision: Decision, consent: Consent | None = None) -> Draft:
         """Return the entry that is durable before the upstream sees the request."""
-        key = (decision, consent, self.policy_sha256, *_constant(asked))
+        request, request_id, trace_id, client, tool_sha256 = asked
+        key = (decision, consent, self.policy_sha256, tool_sha256, client, *_subject(request))
         template = self._templates.get(key)
         if template is None:
             members = self._judged(asked, decision, consent) | {"phase": "intent"}
             template = self._learn(key, asked, Template(members, ("arguments", "request_id")))
-        event = template.fill(self._redact(asked.request.arguments), self._id(asked))
-        return Draft(event_type(asked.request), event, self.session_id, asked.trace_id)
+        event = template.fill(self._redact(request.arguments), self._id(request_id))
+        return Draft(event_type(request), event, self.session_id, trace_id)
 
     def denial(self, asked: Asked, decision: Decision, consent: Consent | None = None) -> Draft:
         """Return the entry of a request that was refused, and of which nothing was forwarded."""
         members = self._judged(asked, decision, consent) | {"forwarded": False, "reason": self._text(decision.reason)}
         template = Template(members, ("arguments", "request_id"))
-        event = template.fill(self._redact(asked.request.arguments), self._id(asked))
+        event = template.fill(self._redact(asked.request.arguments), self._id(asked.request_id))
         return Draft("access_denied", event, self.session_id, asked.trace_id)
 
     def outcome(self, asked: Asked, answer: Answer) -> Draft:
         """Return the entry that says how an allowed request ended."""
-        key = (answer.status, answer.redacted, *_constant(asked))
+        request, request_id, trace_id, _, _ = asked
+        status, duration_us, raw, redacted = answer
+        key = (status, redacted, *_subject(request))
         template = self._templates.get(key)
         if template is None:
-            members = self._named(asked) | {"phase": "outcome", "status": answer.status.value}
-            members |= {"redacted": answer.redacted} if answer.redacted else {}
+            members = self._named(asked) | {"phase": "outcome", "status": status.value}
+            members |= {"redacted": redacted} if redacted else {}
             holes = ("duration_us", "request_id", "result_bytes", "result_sha256")
             template = self._learn(key, asked, Template(members, holes))
-        digest = hashlib.sha256(answer.raw).hexdigest().encode("ascii")
-        values = (b"%d" % answer.duration_us, self._id(asked), b"%d" % len(answer.raw), b'"%b"' % digest)
-        return Draft(event_type(asked.request), template.fill(*values), self.session_id, asked.trace_id)
+        digest = b'"%b"' % hashlib.sha256(raw).hexdigest().encode("ascii")
+        event = template.fill(b"%d" % duration_us, self._id(request_id), b"%d" % len(raw), digest)
+        return Draft(event_type(request), event, self.session_id, trace_id)
 
     def security(self, kind: EventKind, details: Mapping[str, object]) -> Draft:
         """Return a security event; text in `details` is scrubbed and bounded."""
@@ -162,7 +166,7 @@ class Recordkeeper:
         """Return the entry of an answer, given by its frame as it came, that did not reach the one who asked."""
         details = {"bytes": len(raw), "reason": reason, "sha256": hashlib.sha256(raw).hexdigest()}
         template = Template(self._named(asked) | details | {"kind": EventKind.RESULT_REFUSED.value}, ("request_id",))
-        return Draft("security_event", template.fill(self._id(asked)), self.session_id, asked.trace_id)
+        return Draft("security_event", template.fill(self._id(asked.request_id)), self.session_id, asked.trace_id)
 
     def violation(self, line: bytes, reason: str, sender: str, server: str) -> Draft | None:
         """Return the entry of a frame that breaks the protocol; None in a flood, which the next entry counts."""
@@ -220,8 +224,7 @@ class Recordkeeper:
                 event[name] = self._text(value)
         return event
 
-    def _id(self, asked: Asked) -> bytes:
-        request_id = asked.request_id
+    def _id(self, request_id: str | int) -> bytes:
         if isinstance(request_id, int) and abs(request_id) <= canonical.MAX_INTEGER:
             return b"%d" % request_id
         return canonical.encode(self._text(request_id))
@@ -241,10 +244,9 @@ class Recordkeeper:
         return value
 
 
-def _constant(asked: Asked) -> tuple[object, ...]:
+def _subject(request: Request) -> tuple[object, ...]:
     """Return what the entries say of a request that is the same in the next one like it."""
-    request = asked.request
-    return (asked.tool_sha256, asked.client, request.server, request.method, request.tool, request.uri, request.prompt)
+    return request[:_ARGUMENTS]
 
 
 def event_type(request: Request) -> str:

@@ -140,7 +140,7 @@ def _possible(policy: Policy, recorded: Recorded, request: Request, doubts: dict
             return
         doubts[f"the log does not hold {' and '.join(untold)}, which the rule {rule.id!r} asks for"] = None
         if rule.effect is Effect.ASK:
-            yield replace(decision, effect=Effect.DENY)  # what cannot be judged is not asked about
+            yield decision._replace(effect=Effect.DENY)  # what cannot be judged is not asked about
     yield fall_back(policy, request, prospect)
 
 

@@ -17,7 +17,7 @@ import httpx2
 
 from aegis_mcp import frame as frames
 from aegis_mcp.errors import GatewayError, MalformedFrame, UpstreamUnavailable
-from aegis_mcp.frame import FlightKey, Frame, FrameKind, Unanswered
+from aegis_mcp.frame import Frame, FrameId, FrameKind, Unanswered
 from aegis_mcp.upstream.exchange import Departure, Endpoint, Http, refusal
 from aegis_mcp.upstream.incident import IncidentKind, Incidents
 from aegis_mcp.upstream.mailbox import Arrivals, Departures
@@ -50,7 +50,7 @@ class RemoteUpstream:
         self._session: str | None = None
         self._handshake: list[Frame] = []
         self._renewing = asyncio.Lock()
-        self._asked: dict[FlightKey, asyncio.Task[None]] = {}
+        self._asked: dict[FrameId | None, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.inbox = Arrivals()
@@ -113,12 +113,12 @@ class RemoteUpstream:
     async def _start(self, frame: Frame) -> None:
         """Begin to ask, and let what comes after it wait until this has left, though not for ever."""
         departure = Departure(_FIRST_CONTACT_SECONDS) if frame.method in _OPENING else Departure()
-        self._asked[frame.key] = self._run(self._ask(frame, departure))
+        self._asked[frame.id] = self._run(self._ask(frame, departure))
         await _left(departure)
 
     def _abandon(self, frame: Frame) -> None:
         """Take a request back: in the era without sessions, to close its stream says so."""
-        if task := self._asked.get(frames.key_of(frame.params.get("requestId"))):
+        if task := self._asked.get(frames.as_id(frame.params.get("requestId"))):
             task.cancel()
 
     async def _tell(self, frame: Frame) -> None:
@@ -145,8 +145,8 @@ class RemoteUpstream:
             self.inbox.put_now(self._unanswered(frame, str(exc)))
         finally:
             departure.sent.set()
-            if self._asked.get(frame.key) is asyncio.current_task():
-                del self._asked[frame.key]
+            if self._asked.get(frame.id) is asyncio.current_task():
+                del self._asked[frame.id]
 
     async def _answered(self, frame: Frame, departure: Departure) -> None:
         """Ask, and see that the answer arrives; in a session that the server has forgotten, ask again in a new one."""
@@ -314,7 +314,7 @@ def _answer_in(line: bytes, frame: Frame) -> Frame | None:
         answer = frames.parse(line)
     except MalformedFrame:
         return None
-    return answer if answer.kind is FrameKind.RESPONSE and answer.key == frame.key else None
+    return answer if answer.kind is FrameKind.RESPONSE and answer.id == frame.id else None
 
 
 def _error_to(frame: Frame, line: bytes) -> bytes | None:
@@ -326,4 +326,4 @@ def _error_to(frame: Frame, line: bytes) -> bytes | None:
     if not isinstance(message.get("error"), dict):
         return None
     # A server that refuses a request before it reads it does not know its id.
-    return line if frames.key_of(message.get("id")) == frame.key else frames.dump({**message, "id": frame.id})
+    return line if frames.as_id(message.get("id")) == frame.id else frames.dump({**message, "id": frame.id})
