@@ -38,8 +38,14 @@ def test_a_template_that_is_filled_is_the_whole_object(whole: dict[str, Any], da
 
 @given(values, st.integers(0, 40))
 def test_a_small_value_is_encoded_like_every_other_or_not_at_all(value: Any, most: int) -> None:
-    encoded = canonical.encode_small(value, most)
+    encoded = canonical.encode_small(value, most, canonical.MAX_NESTING)
     assert encoded is None or (encoded == canonical.encode(value) and len(encoded) <= most)
+
+
+@pytest.mark.parametrize(("value", "nesting"), [([[[]]], 3), ({"a": [{}]}, 3), ({}, 1), (1, 0)])
+def test_a_small_value_nests_at_most_as_deep_as_is_asked(value: Any, nesting: int) -> None:
+    assert canonical.encode_small(value, 40, nesting) == canonical.encode(value)
+    assert nesting == 0 or canonical.encode_small(value, 40, nesting - 1) is None
 
 
 @given(values)

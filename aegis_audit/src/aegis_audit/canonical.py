@@ -45,11 +45,11 @@ def encode(value: object) -> bytes:
         raise UnencodableValue(str(exc)) from exc
 
 
-def encode_small(value: object, most: int) -> bytes | None:
-    """Return the canonical bytes of a plain value if they are at most so many; None for every other value."""
+def encode_small(value: object, most: int, nesting: int) -> bytes | None:
+    """Return the canonical bytes of a plain value, at most so many and nested so deep; None for every other value."""
     try:
         encoded = orjson.dumps(value, option=_ORJSON_OPTIONS)
-        return encoded if len(encoded) <= most and is_plain(value) else None
+        return encoded if len(encoded) <= most and is_plain(value, nesting) else None
     except (orjson.JSONEncodeError, UnencodableValue):
         return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -72,13 +72,13 @@ class Enforcement:
         self._from_host = Lane(forward=to_upstream, answer=to_host)
         self._from_upstream = Lane(forward=to_host, answer=to_upstream)
 
-    async def host_sent(self, lines: Sequence[bytes]) -> None:
+    def host_sent(self, lines: Sequence[bytes]) -> Awaitable[None]:
         """Take frames from the host through the gate, in order."""
-        await self._pass([self._judge(line, self._from_host, self._from_upstream) for line in lines if line.strip()])
+        return self._pass([self._judge(line, self._from_host, self._from_upstream) for line in lines if line.strip()])
 
-    async def upstream_sent(self, lines: Sequence[bytes]) -> None:
+    def upstream_sent(self, lines: Sequence[bytes]) -> Awaitable[None]:
         """Take frames from the upstream through the gate, in order."""
-        await self._pass([self._judge(line, self._from_upstream, self._from_host) for line in lines if line.strip()])
+        return self._pass([self._judge(line, self._from_upstream, self._from_host) for line in lines if line.strip()])
 
     async def _pass(self, passages: list[Passage]) -> None:
         """Write the entries of what has arrived together, then let each frame take its way."""
@@ -87,25 +87,19 @@ class Enforcement:
         for passage in passages:
             drafts += filter(None, passage.drafts)
             is_weighty |= passage.is_weighty
-        if drafts and (failure := await self._record(drafts, is_weighty=is_weighty)):
-            self._carry_out_unrecorded(passages, failure)
-            return
-        for passage in passages:
-            carry_out(passage)
-
-    async def _record(self, drafts: list[Draft], *, is_weighty: bool) -> str | None:
-        """Return why the entries could not be written, None once they are as durable as they must be."""
-        lost = self._unrecorded
+        lost = self._unrecorded if drafts else 0
         if lost:
             drafts.insert(0, self._keeper.security(EventKind.ENTRIES_LOST, {"count": lost}))
         try:
             # Mostly there is nothing to wait for: to ask first is quicker than to await.
-            if not self._recorder.append(drafts, is_write=is_weighty):
+            if drafts and not self._recorder.append(drafts, is_write=is_weighty):
                 await self._recorder.commit(drafts, is_write=is_weighty)
         except AuditUnavailable as exc:
-            return str(exc)
+            self._carry_out_unrecorded(passages, str(exc))
+            return
         self._unrecorded -= lost
-        return None
+        for passage in passages:
+            carry_out(passage)
 
     def _carry_out_unrecorded(self, passages: list[Passage], failure: str) -> None:
         """Turn back what must not go on without its entries, and count those that the log now lacks."""

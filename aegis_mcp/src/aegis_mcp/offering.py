@@ -86,11 +86,11 @@ class Offering:
 
     def quarantined(self, request: Request) -> str | None:
         """Say why what is asked for may not be used, None if it may."""
-        kind = _PINNED.get(request.method) if self._pins else None
-        name = request.tool if kind is Kind.TOOL else request.prompt
-        if kind is None or name is None:
+        kind = _PINNED.get(request.method)
+        name = request.prompt if request.tool is None else request.tool
+        if self._pins is None or kind is None or name is None:
             return None
-        change = self._quarantine(kind, name)
+        change = self._pins.quarantined(kind, name)
         return self._explain(change) if change else None
 
     def released(self) -> set[str]:

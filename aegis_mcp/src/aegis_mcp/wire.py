@@ -72,7 +72,8 @@ class Inbox(asyncio.Protocol):
         self._keep(first)
         for part in others:
             self._end_line()
-            self._keep(part)
+            if part:
+                self._keep(part)
         if self._lines:
             self._wake()
 
@@ -133,7 +134,8 @@ class Outbox(asyncio.BaseProtocol):
 
     async def room(self) -> None:
         """Wait until the peer has taken enough of what was sent before."""
-        await self._room.wait()
+        if not self._room.is_set():
+            await self._room.wait()
 
     async def gone(self) -> None:
         """Wait until the peer does not take any more."""

@@ -47,6 +47,9 @@ class Recorder:
     def __init__(self, journal: Journal, settings: AuditSettings, anchoring: Anchoring | None = None) -> None:
         self._journal = journal
         self._settings = settings
+        self._is_read_synced = settings.durability is Durability.SYNC
+        self._is_write_synced = settings.durability is not Durability.FLUSH
+        self._is_signed = settings.signatures is not Signatures.OFF
         self._anchoring = anchoring
         self._waiting: queue.SimpleQueue[_Batch] = queue.SimpleQueue()
         self._unfinished = 0
@@ -65,8 +68,9 @@ class Recorder:
         if self._anchoring:
             lags, refusal = self._anchoring.take_lags()
             drafts = lags if refusal else [*lags, *drafts]
-        if drafts and not self._append(drafts, is_synced=self._is_synced(is_write)):
-            await self._commit_in_thread(drafts, is_synced=self._is_synced(is_write))
+        is_synced = self._is_write_synced if is_write else self._is_read_synced
+        if drafts and not self._append(drafts, is_synced=is_synced):
+            await self._commit_in_thread(drafts, is_synced=is_synced)
             self._sign_later()
         if refusal:
             raise AuditUnavailable(refusal)
@@ -79,11 +83,7 @@ class Recorder:
         """
         if self._anchoring and self._anchoring.is_behind:
             return False
-        return self._append(drafts, is_synced=self._is_synced(is_write))
-
-    def _is_synced(self, is_write: bool) -> bool:
-        durability = self._settings.durability
-        return durability is Durability.SYNC or (durability is Durability.SYNC_WRITES and is_write)
+        return self._append(drafts, is_synced=self._is_write_synced if is_write else self._is_read_synced)
 
     def _append(self, drafts: Sequence[Draft], *, is_synced: bool) -> bool:
         if is_synced or self._unfinished:
@@ -110,7 +110,7 @@ class Recorder:
 
     def _sign_later(self) -> None:
         self._latest = time.monotonic()
-        if self._calm is None and self._settings.signatures is not Signatures.OFF:
+        if self._calm is None and self._is_signed:
             self._calm = asyncio.get_running_loop().call_later(_CALM, self._on_calm)
 
     def _on_calm(self) -> None:

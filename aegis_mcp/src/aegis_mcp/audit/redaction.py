@@ -99,9 +99,9 @@ def encode(value: object, *, mode: ArgumentMode, key: RedactionKey) -> bytes:
     Most arguments hold nothing that has to be replaced, and a look at all of their bytes at once says so.
     """
     if mode is ArgumentMode.REDACTED:
-        # In so few bytes no name and no string is too long, and nothing nests too deep unless it is made of brackets.
-        encoded = canonical.encode_small(value, MAX_NAME)
-        if encoded and encoded.count(b"{") + encoded.count(b"[") <= _MAX_NESTING and not credential.may_be_in(encoded):
+        # In so few bytes no name and no string is too long.
+        encoded = canonical.encode_small(value, MAX_NAME, _MAX_NESTING)
+        if encoded and not credential.may_be_in(encoded):
             return encoded
     return canonical.encode(redact(value, mode=mode, key=key))
 
