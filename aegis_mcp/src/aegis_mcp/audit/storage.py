@@ -107,10 +107,10 @@ class Storage:
 
     def mark(self) -> Mark | None:
         """Return the newest mark that is whole, None if there is none."""
-        slots = _read_at(self._open_head(), SLOTS_SIZE, 0).ljust(SLOTS_SIZE, b"\0")
+        slots = bytearray(_read_at(self._open_head(), SLOTS_SIZE, 0).ljust(SLOTS_SIZE, b"\0"))
         # Nearly always this process has written last, and knows what it has written.
         if slots != self._slots:
-            self._slots, self._mark = bytearray(slots), newest(slots)
+            self._slots, self._mark = slots, newest(bytes(slots))
         return self._mark
 
     def store(self, mark: Mark) -> Mark:
