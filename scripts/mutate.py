@@ -24,22 +24,10 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 _PACKAGE: Final = _ROOT / "aegis_audit" / "src" / "aegis_audit"
 _MODULES: Final = (
     *(f"checks.{path.stem}" for path in sorted(_PACKAGE.glob("checks/[a-z]*.py"))),
-    *("chain", "entry", "tree", "note", "checkpoint", "epoch", "witness", "expand", "canonical", "level", "demand"),
-    *(
-        "trust",
-        "timestamp",
-        "anchor",
-        "state",
-        "sidecar",
-        "verdict",
-        "finding",
-        "account",
-        "report",
-        "mark",
-        "signature",
-    ),
-    *("shape", "segment", "part", "crew", "archive", "reading", "verify", "cli.verify"),
-    *("proof", "proving", "comparison", "headline", "walk"),
+    *("verify", "chain", "entry", "level", "demand", "verdict", "account", "walk", "epoch", "tree", "note"),
+    *("checkpoint", "witness", "trust", "anchor", "state", "shape", "segment", "part", "finding", "mark", "signature"),
+    *("timestamp", "sidecar", "canonical", "expand", "archive", "reading", "crew", "report", "cli.verify"),
+    *("proof", "proving", "comparison", "headline"),
 )
 """The modules in which a verdict comes about; what shows it is judged by tests of its own."""
 
@@ -85,6 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="TEXT", help="of these, those with this text in their name")
     parser.add_argument("--sample", type=int, metavar="N", help="so many mutants, chosen by chance")
     parser.add_argument("--seed", type=int, default=0, help="of that chance")
+    parser.add_argument("--budget", type=float, metavar="SECONDS", help="of tests for a mutant; without it, all of them")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time")
     parser.add_argument("--tests", nargs="+", default=_TESTS, metavar="PATH", help="run these only")
     parser.add_argument("--list", action="store_true", help="say what all mutants are called, and try none")
@@ -98,8 +87,8 @@ def _killers(chosen: Sequence[Mutant], options: argparse.Namespace) -> dict[Muta
     known = {one: record.killer_of(one) for one in chosen}
     tests = [*_LEFT_OUT, *(str(_ROOT / test) for test in options.tests)]
     with tempfile.TemporaryDirectory() as home:
-        bench = Bench(_PACKAGE, tests, Path(home), options.jobs, record)
-        return known | judge([one for one in chosen if not known[one]], bench)
+        bench = Bench(_PACKAGE, tests, Path(home), options.jobs, record, options.budget)
+        return known | judge(known, bench)
 
 
 def _count(chosen: Sequence[Mutant], killers: Mapping[Mutant, str | None], listed: Mapping[str, str]) -> None:

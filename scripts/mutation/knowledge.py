@@ -6,6 +6,8 @@ import ast
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import accumulate
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +20,15 @@ _SECONDS: Final = 5
 
 
 class Knowledge:
-    """Chooses the tests for a mutant; of what it was not told anything it takes all."""
+    """Chooses the tests for a mutant, those of `budget` seconds; of what it was not told anything it takes all."""
 
-    def __init__(self, seconds: Mapping[str, float], touched: Mapping[str, Lines], package: Path) -> None:
+    def __init__(
+        self, seconds: Mapping[str, float], touched: Mapping[str, Lines], package: Path, budget: float | None
+    ) -> None:
         self._seconds = seconds
         self._touched = {test: {path: {*lines} for path, lines in one.items()} for test, one in touched.items()}
         self._package = package
+        self._budget = inf if budget is None else budget
         self._kills: Counter[tuple[str, str]] = Counter()
 
     def add_kill(self, mutant: Mutant, test: str) -> None:
@@ -38,7 +43,9 @@ class Knowledge:
     def choose(self, mutant: Mutant, tests: Iterable[str]) -> list[str]:
         """Return the tests that may notice a mutant: what has killed its like goes first, then what is quick."""
         chosen = self._touching(mutant, [*tests])
-        return sorted(chosen, key=lambda test: (*self._rank(mutant, test), self._seconds.get(test, 0)))
+        chosen.sort(key=lambda test: (*self._rank(mutant, test), self._seconds.get(test, 0)))
+        spent = accumulate((self._seconds.get(test, 0) for test in chosen), initial=0.0)
+        return [test for test, before in zip(chosen, spent, strict=False) if before < self._budget]
 
     def _rank(self, mutant: Mutant, test: str) -> tuple[int, int]:
         return -self._kills[_function(mutant), test], -self._kills[mutant.key.module, test]

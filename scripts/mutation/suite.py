@@ -40,24 +40,33 @@ class FailingTestError(Exception):
 
 
 class Bench(NamedTuple):
-    """Where mutants are tried: the package, the tests, a directory for files, how many processes, and a record."""
+    """Where mutants are tried: the package, the tests, a directory for files, how many processes, and a record.
+
+    Each mutant has a budget of so many seconds of tests, as they are without it; None is no bound.
+    """
 
     package: Path
     tests: Sequence[str]
     home: Path
     jobs: int
     record: Record
+    budget: float | None
 
 
-def judge(mutants: Sequence[Mutant], bench: Bench) -> dict[Mutant, str | None]:
-    """Return for each mutant a test that fails with it, None where none does.
+def judge(known: Mapping[Mutant, str | None], bench: Bench) -> dict[Mutant, str | None]:
+    """Return for each mutant of which no test is known that fails with it such a test, None where there is none.
 
     Raises:
         FailingTestError: a test fails without any mutant.
     """
-    inside = [one for one in mutants if one.key.function]
-    outside = [one for one in mutants if not one.key.function]
-    result = Division(lambda: load(bench.tests, bench.home, lambda session: _loaded(session, inside, outside, bench)))
+    inside = [one for one, killer in known.items() if one.key.function and not killer]
+    outside = [one for one, killer in known.items() if not one.key.function and not killer]
+    kills = [(one, killer) for one, killer in known.items() if killer]
+
+    def tried(session: pytest.Session) -> Any:
+        return _loaded(session, inside, outside, kills, bench)
+
+    result = Division(lambda: load(bench.tests, bench.home, tried))
     match result.result():
         case {"killers": killers, "tests": tests, "libraries": libraries}:
             apart: list[Any] = Division(lambda: _apart(outside, tests, libraries, bench)).result() if outside else []
@@ -66,7 +75,13 @@ def judge(mutants: Sequence[Mutant], bench: Bench) -> dict[Mutant, str | None]:
             raise FailingTestError(failing)
 
 
-def _loaded(session: pytest.Session, inside: Sequence[Mutant], outside: Sequence[Mutant], bench: Bench) -> Any:
+def _loaded(
+    session: pytest.Session,
+    inside: Sequence[Mutant],
+    outside: Sequence[Mutant],
+    kills: Sequence[tuple[Mutant, str]],
+    bench: Bench,
+) -> Any:
     """Try the mutants inside of functions; say also which tests may notice each of the others."""
     known: dict[str, Any] = {}
     if len(inside) + len(outside) > _FEW:
@@ -77,7 +92,9 @@ def _loaded(session: pytest.Session, inside: Sequence[Mutant], outside: Sequence
         if failing := [test for test, one in known.items() if not one]:
             return failing
     seconds, lines = ({test: one[at] for test, one in known.items()} for at in (0, 1))
-    knowledge = Knowledge(seconds, lines, bench.package)
+    knowledge = Knowledge(seconds, lines, bench.package, bench.budget)
+    for mutant, killer in kills:
+        knowledge.add_kill(mutant, killer)
     suite = _Suite(session, knowledge)
     killers = _shared(inside, bench.jobs, lambda part, at: [suite.killer_of(one, bench, at) for one in part])
     for mutant, killer in zip(inside, killers, strict=True):
