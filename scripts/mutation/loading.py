@@ -27,7 +27,6 @@ _LEFT_OUT: Final = (
     "cut_short_at_any_byte",
     "in_a_compressed_segment_is_found",
     "bit_that_changes",
-    "every_tampering_is_judged",
     "test_any_history",
     "a crash after each byte",
     "what_one_says[None]",

@@ -90,6 +90,20 @@ def test_a_token_of_another_checkpoint_is_tampering(note: Path, authority: Autho
     assert found(judged(note)[0]) == (0, [])
 
 
+def test_a_token_takes_nothing_from_a_checkpoint_that_is_forged(note: Path, authority: Authority) -> None:
+    text, other = note.read_text(encoding="utf-8"), note.with_name("other")
+    note.write_text(text.replace("\n\n", "\nanother line\n\n"), encoding="utf-8")
+    authority.stamp_file(note)
+    outcome, stamp = judged(note, authority)
+    nothing = {"stamped_at": None, "stamped_by": None, "stamp_problem": ""}
+    assert (found(outcome), stamp) == ((1, ["AEG012"]), nothing)
+    other.write_text(text, encoding="utf-8")
+    authority.stamp_file(other).rename(note.with_name(f"{note.name}.tsr"))
+    other.unlink()
+    outcome, stamp = judged(note, authority)
+    assert (found(outcome), stamp) == ((1, ["AEG012"]), nothing)
+
+
 def test_a_token_of_another_authority_proves_nothing_until_its_certificate_is_given(
     tmp_path: Path, note: Path, authority: Authority
 ) -> None:

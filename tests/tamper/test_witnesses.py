@@ -75,6 +75,15 @@ def test_a_policy_without_witnesses_and_one_of_another_log_witness_nothing(log: 
     assert judged(tmp_path, note, foreign).json["assurance"] == "A3"
 
 
+def test_the_key_of_a_log_vouches_for_no_log_of_another_name(log: SignedBuilder, tmp_path: Path) -> None:
+    other = epoch_key(0, origin="other.example/aegis")
+    log.checkpoint(log.log_key, log.epoch_keys[-1], other)
+    write(tmp_path / "audit.log", log.lines)
+    note = cosign(note_in(log.lines[-1]), *WITNESSES)
+    for key, level in ((other.verifier, "A3"), (LOG_KEY.verifier, "A4")):
+        assert judged(tmp_path, note, policy_of(key, 2, *WITNESSES)).json["assurance"] == level
+
+
 def test_a_cosignature_over_other_bytes_is_a_forgery(log: SignedBuilder, tmp_path: Path) -> None:
     text, lines = cosign(note_in(log.lines[-1]), W1, W2), cosign(note_in(log.lines[3]), W1, W2).splitlines()
     copied = note_in(log.lines[-1]) + "".join(f"{line}\n" for line in lines[-2:])
