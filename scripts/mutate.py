@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="TEXT", help="of these, those with this text in their name")
     parser.add_argument("--sample", type=int, metavar="N", help="so many mutants, chosen by chance")
     parser.add_argument("--seed", type=int, default=0, help="of that chance")
-    parser.add_argument("--budget", type=float, metavar="SECONDS", help="of tests for a mutant; without it, all of them")
+    parser.add_argument("--budget", type=float, metavar="SECONDS", help="of tests for each mutant, not all of them")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time")
     parser.add_argument("--tests", nargs="+", default=_TESTS, metavar="PATH", help="run these only")
     parser.add_argument("--list", action="store_true", help="say what all mutants are called, and try none")

@@ -41,9 +41,18 @@ class Knowledge:
         return _SECONDS + round(10 * self._seconds.get(test, 0))
 
     def choose(self, mutant: Mutant, tests: Iterable[str]) -> list[str]:
-        """Return the tests that may notice a mutant: what has killed its like goes first, then what is quick."""
+        """Return the tests that may notice a mutant: what has killed its like goes first, then what is quick.
+
+        Of tests that differ in their parameters only, the first ones are tried before the second ones.
+        """
         chosen = self._touching(mutant, [*tests])
         chosen.sort(key=lambda test: (*self._rank(mutant, test), self._seconds.get(test, 0)))
+        turns: Counter[str] = Counter()
+        taken: dict[str, int] = {}
+        for test in chosen:
+            turns[_unparametrized(test)] += 1
+            taken[test] = turns[_unparametrized(test)]
+        chosen.sort(key=taken.__getitem__)
         spent = accumulate((self._seconds.get(test, 0) for test in chosen), initial=0.0)
         return [test for test, before in zip(chosen, spent, strict=False) if before < self._budget]
 
@@ -69,6 +78,10 @@ class Knowledge:
     def _runs(self, test: str, lines: Mapping[str, set[int]]) -> bool:
         touched = self._touched.get(test, {})
         return any(not numbers.isdisjoint(touched.get(path, ())) for path, numbers in lines.items())
+
+
+def _unparametrized(test: str) -> str:
+    return test.partition("[")[0]
 
 
 def _function(mutant: Mutant) -> str:
