@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from aegis_audit.chain import Head
 from aegis_audit.finding import FindingCode
 from aegis_audit.report import Report
 from aegis_audit.verify import verify
@@ -136,6 +137,15 @@ def test_a_replay_that_differs_from_what_was_copied_is_tampering(tmp_path: Path)
     live = write(tmp_path / "audit.log", [*opened, *lost])
     assert len(copied) == len(other.lines)
     assert {code for code in judged(copy, live).codes if not code.is_note} == {FindingCode.EQUIVOCATION}
+
+
+def test_a_segment_that_differs_from_a_replay_in_the_same_file_is_tampering(tmp_path: Path) -> None:
+    copied, opened, lost = cut_log()
+    other = LogBuilder(Head(2, lost[0][15:79].decode("ascii")))
+    other.open_segment()
+    other.intent(7)
+    paths = write(tmp_path / "audit.log.1", copied), write(tmp_path / "audit.log", [*opened, *lost, *other.lines])
+    assert {code for code in judged(*paths).codes if not code.is_note} == {FindingCode.EQUIVOCATION}
 
 
 @pytest.mark.parametrize("replay", [[4, 2], [2, 5], [-1, 2], [2], "2-4", None])

@@ -106,6 +106,7 @@ def test_without_a_key_that_counts_nothing_is_accepted(tmp_path: Path, broken: B
         ({"follows": []}, "it does not say which entry came before"),
         ({"follows": "ab" * 32}, "it does not say which entry came before"),
         ({"missing": [[100, 200]]}, None),
+        ({"missing": [[1, 2], [7, 8]]}, None),
         ({"missing": [[3.5, 6], ["3", "6"], [6, 3], [3], 6, None]}, None),
         ({"missing": "3-6"}, None),
         ({"missing": []}, None),
@@ -149,6 +150,8 @@ def test_entries_that_the_writer_has_recorded_as_lost_are_acknowledged_in_the_sa
     assert found(judged(tmp_path, (broken.log.lines,), *ACCEPT)) == (0, [("AEG204", "")])
     brought = judged(tmp_path, (broken.first, broken.lost, broken.log.lines), *ACCEPT)
     assert found(brought) == (4, [("AEG204", "some of these entries are there")])
+    brought = judged(tmp_path, (broken.first, [*broken.first, broken.lost[0]], broken.log.lines), *ACCEPT)
+    assert found(brought) == (4, [("AEG204", "some of these entries are there")])
 
 
 def test_a_recorded_loss_is_acknowledged_by_its_entry_where_there_is_no_gap(tmp_path: Path, broken: Broken) -> None:
@@ -160,6 +163,14 @@ def test_a_recorded_loss_is_acknowledged_by_its_entry_where_there_is_no_gap(tmp_
     assert found(judged(tmp_path, segments, *ACCEPT)) == (0, [("AEG204", ""), ("AEG204", "")])
     why = "it does not name the entries that are missing"
     assert found(judged(tmp_path, (broken.first, broken.log.lines), *ACCEPT)) == (4, [("AEG204", ""), ("AEG204", why)])
+
+
+def test_an_acknowledgement_says_nothing_of_what_is_recorded_as_lost_after_it(tmp_path: Path, broken: Broken) -> None:
+    broken.acknowledge(missing=[], lost=[["x"], True, "x", broken.log.head.seq + 3], torn=[["x"]])
+    broken.log.security("entries_lost", count=7)
+    broken.log.checkpoint()
+    segments = (broken.first, broken.lost, broken.log.lines)
+    assert found(judged(tmp_path, segments, *ACCEPT)) == (4, [("AEG204", None)])
 
 
 TORN = b'{"entry_hash":"torn'
@@ -185,8 +196,9 @@ def test_a_torn_line_hides_no_entries_that_are_missing_behind_it(tmp_path: Path,
     broken.acknowledge(torn=[torn])
     assert found(judged(tmp_path, ([*broken.first, TORN], broken.log.lines), *ACCEPT)) == (0, [("AEG202", "")])
     # A torn line behind the acknowledgement is another one, whatever it looks like.
-    segments = (broken.first, broken.lost, [*broken.log.lines, TORN])
-    assert found(judged(tmp_path, segments, *ACCEPT)) == (4, [("AEG202", why)])
+    for end in (len(broken.log.lines), -1):
+        segments = (broken.first, broken.lost, [*broken.log.lines[:end], TORN], broken.log.lines)
+        assert found(judged(tmp_path, segments, *ACCEPT)) == (4, [("AEG202", why)])
 
 
 def test_the_acknowledgement_of_one_log_says_nothing_of_another(tmp_path: Path, broken: Broken) -> None:
@@ -201,6 +213,10 @@ def test_the_acknowledgement_of_one_log_says_nothing_of_another(tmp_path: Path, 
     broken.acknowledge()
     segments = (broken.first, broken.log.lines, first, other.log.lines)
     assert found(judged(tmp_path, segments, *ACCEPT)) == (4, [("AEG201", ""), ("AEG201", None)])
+    together = [line for segment in segments for line in segment]
+    assert found(judged(tmp_path, [together], *ACCEPT)) == (4, [("AEG201", ""), ("AEG201", None)])
+    together = [line for segment in (*segments[2:], *segments[:2]) for line in segment]
+    assert found(judged(tmp_path, [together], *ACCEPT)) == (4, [("AEG201", None), ("AEG201", "")])
 
 
 def test_processes_that_read_for_others_find_the_same(tmp_path: Path, broken: Broken) -> None:

@@ -41,6 +41,9 @@ def test_a_segment_that_begins_behind_the_head_holds_it_by_its_link_or_not_at_al
     assert judged(path, second, head) == (0, [])
     early = audit("head", write(path, first[:-1])).stdout
     assert judged(path, second, early) == (4, ["AEG205"])
+    assert judged(path, second[1:], audit("head", write(path, second[:3])).stdout) == (0, [])
+    edited = second[0].replace(first[-1][15:79], b"e" * 64)
+    assert judged(path, [edited, *second[1:]], head) == (1, ["AEG001", "AEG205"])
 
 
 def test_a_signed_segment_that_begins_behind_the_head_holds_it_by_its_tree_or_not_at_all(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -81,6 +82,18 @@ def test_what_is_missing_beside_entries_that_are_recorded_as_lost_is_missed(tmp_
     assert sorted(missing) == ["entries 1 to 2", "entries 10 to 10", "entries 12 to 12", "entries 5 to 6"]
 
 
+def test_what_one_log_records_as_lost_is_missed_in_another(tmp_path: Path) -> None:
+    log = LogBuilder()
+    write(tmp_path / "0.log", [log.open_log()])
+    log.head = Head(3, log.head.entry_hash)
+    write(tmp_path / "1.log", [log.security("entries_lost", missing=[1, 3])])
+    other = small_log(2, origin="other.example/aegis")
+    write(tmp_path / "2.log", [other[0], other[4]])
+    report = verify([str(tmp_path)])
+    counts = {code.identifier: count for code, count in report.counts.items() if not code.is_note}
+    assert counts == {"AEG201": 1, "AEG204": 1}
+
+
 def test_what_is_missing_from_one_of_two_logs_is_missed(tmp_path: Path) -> None:
     lines = small_log(2)
     write(tmp_path / "1.log", [*lines[:2], *lines[3:]])
@@ -99,6 +112,15 @@ def test_a_piece_that_does_not_name_its_log_belongs_to_the_one_that_it_is_linked
         report = verify([str(tmp_path)])
         assert not [code for code in report.codes if not code.is_note]
         assert [log.entries for log in report.logs] == [sum(map(len, pieces)), 3]
+
+
+def test_pieces_before_the_one_that_names_the_log_in_a_segment_belong_to_it(tmp_path: Path) -> None:
+    first, second = rotated_log(3, 1)
+    write(tmp_path / "0.log", [first[1], first[3], *first[5:], *second])
+    write(tmp_path / "other.log", small_log(1, origin="other.example/aegis"))
+    report = verify([str(tmp_path)])
+    assert [(log.origin, log.entries) for log in report.logs] == [("desk.example/aegis", 7), ("other.example/aegis", 3)]
+    assert report.counts[FindingCode.MISSING_RANGE] == 2
 
 
 def test_a_missing_start_is_a_finding_only_where_it_is_demanded(tmp_path: Path) -> None:
@@ -159,6 +181,43 @@ def test_equal_copies_overlap_and_an_edited_copy_is_tampering(tmp_path: Path) ->
     fork = write(tmp_path / "c.log", [*log.lines[:3], *other.lines])
     assert FindingCode.EQUIVOCATION in verify([str(original), str(fork)]).codes
     assert verify([str(original), str(fork)]).verdict.exit_code == 1
+
+
+def test_entries_that_stand_in_a_copy_as_well_are_counted_once(tmp_path: Path) -> None:
+    lines = small_log(4)
+    for name, copied in (("a.log", lines), ("b.log", lines[1:5]), ("c.log", lines[3:5])):
+        write(tmp_path / name, copied)
+    report = verify([str(tmp_path)])
+    assert ([code for code in report.codes if not code.is_note], report.logs[0].entries) == ([], 9)
+
+
+def test_a_copy_that_cannot_be_compared_because_a_stream_is_gone_is_not_taken_for_one(tmp_path: Path) -> None:
+    lines = small_log(4)
+    copy = write(tmp_path / "copy.log", lines[1:5])
+    outcome = audit("verify", "--format", "json", "-", copy, stdin=b"".join(lines))
+    findings = [(one["id"], one["path"], one["expected"]) for one in outcome.json["findings"]]
+    assert (outcome.status, findings) == (6, [("AEG401", str(copy), "entries 1 to 4")])
+
+
+def test_time_that_goes_back_from_one_segment_to_the_next_is_a_note(tmp_path: Path) -> None:
+    for back, codes in (
+        (timedelta(days=400), {FindingCode.CLOCK_STEP}),
+        (timedelta(milliseconds=1), set[FindingCode]()),
+    ):
+        log = LogBuilder()
+        log.open_log()
+        first, log.lines = log.lines, []
+        log.now -= back
+        log.open_segment()
+        paths = write(tmp_path / "1.log", first), write(tmp_path / "2.log", log.lines)
+        assert verify(map(str, paths)).codes == codes
+
+
+def test_an_edit_of_what_a_segment_follows_is_one_finding(tmp_path: Path) -> None:
+    first, second = rotated_log(1, 1)
+    edited = second[0].replace(first[-1][15:79], b"e" * 64)
+    paths = write(tmp_path / "1.log", first), write(tmp_path / "2.log", [edited, *second[1:]])
+    assert verify(map(str, paths)).codes == {FindingCode.HASH_MISMATCH}
 
 
 def test_segments_of_two_logs_are_judged_each_on_its_own(tmp_path: Path) -> None:

@@ -202,12 +202,12 @@ def _recognize(scans: Sequence[Scan], verified: Sequence[Verified]) -> None:
 
 
 def _between(scans: Sequence[Scan], logs: Sequence[Log], verified: Sequence[Verified]) -> Iterator[Finding]:
-    lost = [missing for one in scans for missing in one.lost]
     for one in scans:
         yield from check_interruptions(one.runs)
         for log in logs:
             yield from check_order([run for run in one.runs if run.origin == log.origin])
     for log in logs:
+        lost = [missing for one in scans for run, missing in one.lost if run.origin == log.origin]
         earlier = [range(one.first_seq, one.seq + 1) for one in verified if one.origin == log.origin]
         yield from check_joints(log, [*lost, *earlier])
     yield from unpaired([one.pairing for one in scans])

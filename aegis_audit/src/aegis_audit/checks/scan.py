@@ -55,8 +55,8 @@ class Scan:
     status: os.stat_result | None = None
     runs: list[Run] = field(default_factory=list[Run])
     sessions: set[str] = field(default_factory=set[str])
-    lost: list[range] = field(default_factory=list[range])
-    """Numbers of entries that the writer has recorded as lost."""
+    lost: list[tuple[Run, range]] = field(default_factory=list[tuple[Run, range]])
+    """Numbers of entries that the writer has recorded as lost, each with where it has."""
     claims: list[Claim] = field(default_factory=list[Claim])
     """What persons say that they have looked at."""
 
@@ -376,8 +376,8 @@ class _Scanner:
         missing = range_in(entry.event.get("missing"), below=entry.seq)
         if missing is None and entry.kind == "recovered":
             return
-        if missing is not None and len(self._result.lost) < MAX_FINDINGS:
-            self._result.lost.append(missing)
+        if missing is not None and self._run and len(self._result.lost) < MAX_FINDINGS:
+            self._result.lost.append((self._run, missing))
         count = entry.event.get("count")
         found = f"entries {missing.start} to {missing[-1]}" if missing else f"{count!r:.40} entries"
         found += " recorded as lost"
