@@ -67,6 +67,11 @@ def test_a_head_that_names_another_root_is_contradicted(tmp_path: Path) -> None:
     other = audit("head", write(path, small_log(1))).stdout.split()[2]
     assert judged(path, small_log(3), f"{origin} {size} {root} {entry_hash}") == (0, [])
     assert judged(path, small_log(3), f"{origin} {size} {other} {entry_hash}") == (1, ["AEG008"])
+    options = ("verify", "--format", "json", "--state", tmp_path / "state", path)
+    write(path, small_log(1))
+    assert audit(*options).status == 0
+    write(path, small_log(3))
+    assert audit(*options, "--expect-head", f"{origin} {size} {other} {entry_hash}").status == 1
 
 
 def test_a_head_from_before_the_last_verification_is_compared_as_well(tmp_path: Path) -> None:

@@ -213,6 +213,49 @@ def test_a_verification_goes_on_with_the_tree_and_the_epochs_of_the_last_one(tmp
     assert audit(*options).status == 1
 
 
+def begun() -> SignedBuilder:
+    """Return a signed log before its first checkpoint."""
+    log = SignedBuilder()
+    log.open_log()
+    log.call(1)
+    return log
+
+
+def announced() -> SignedBuilder:
+    """Return a signed log before a handover that it has announced."""
+    log = signed_log(1)
+    log.announce(1, epoch_key(1))
+    return log
+
+
+def cut() -> SignedBuilder:
+    """Return the second segment of a signed log."""
+    log = signed_log(1)
+    log.rotate()
+    log.checkpoint()
+    return log
+
+
+@pytest.mark.parametrize("make", [begun, announced, cut])
+def test_what_follows_is_held_to_what_the_last_verification_knew_of_the_signing(
+    tmp_path: Path, make: Callable[[], SignedBuilder]
+) -> None:
+    log, path = make(), tmp_path / "audit.log"
+    options = ("verify", "--format", "json", "--state", tmp_path / "state", "--key", str(LOG), path)
+
+    def codes(*more: bytes) -> list[str]:
+        write(path, [*log.lines, *more])
+        return [one["id"] for one in audit(*options).json["findings"] if one["verdict"] != "note"]
+
+    assert codes() == []
+    wrong = make()
+    wrong.checkpoint(root=bytes(32))
+    assert codes(wrong.lines[-1]) == ["AEG011"]
+    wrong = make()
+    wrong.announce(1, epoch_key(1, 7))
+    assert codes(wrong.lines[-1]) == (["AEG013"] if make is announced else [])
+
+
 # What is signed wrongly.
 
 
