@@ -128,6 +128,14 @@ def test_one_that_counts_is_shown_before_those_that_do_not(tmp_path: Path, broke
     assert found(outcome) == (0, [("AEG201", "")])
 
 
+def test_an_acknowledgement_counts_whatever_the_order_of_the_segments(tmp_path: Path, broken: Broken) -> None:
+    broken.log.checkpoint()
+    opened = broken.log.rotate()
+    broken.acknowledge()
+    together = [*broken.log.lines, *opened, *broken.first]
+    assert found(judged(tmp_path, [together], *ACCEPT)) == (0, [("AEG201", "")])
+
+
 def test_what_is_found_beside_an_accepted_break_still_counts(tmp_path: Path, broken: Broken) -> None:
     broken.acknowledge()
     edited = [broken.first[0], broken.first[1].replace(b"notes/", b"votes/"), *broken.first[2:]]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from aegis_audit.checks.known import Known
 from aegis_audit.demand import Demands
 from aegis_audit.level import Level
 from aegis_audit.note import SigningKey, VerifierKey
@@ -173,6 +174,20 @@ def test_a_log_that_began_unsigned_is_covered_from_its_first_entry_on(tmp_path: 
     log.checkpoint()
     report = judged(write(tmp_path / "audit.log", log.lines))
     assert (found(report), report.level, report.logs[0].uncovered[Level.A2]) == ([], Level.A2, 1)
+    log.checkpoint(STOLEN, epoch_key(0))
+    assert found(judged(write(tmp_path / "audit.log", log.lines), keys=())) == ["AEG013"]
+
+
+@pytest.mark.parametrize(("start", "epoch"), [(0, 0), (0, 1), (1, 0)])
+def test_a_log_that_began_unsigned_is_held_to_the_keys_that_it_declares(tmp_path: Path, start: int, epoch: int) -> None:
+    for signer, codes in ((LOG_KEY, []), (STOLEN, ["AEG013"])):
+        log = SignedBuilder()
+        log.add("security_event", {"kind": "log_opened", "origin": ORIGIN, "version": "0.1.0"})
+        parts = [log.rotate(), log.lines]
+        log.security("key_epoch", epoch=epoch, origin=ORIGIN, **log.roots.members)
+        log.checkpoint(signer, epoch_key(0))
+        path = write(tmp_path / "audit.log", [line for part in parts[start:] for line in part])
+        assert found(judged(path, keys=())) == codes
 
 
 def test_entries_behind_a_gap_are_covered_by_their_own_checkpoints_alone(tmp_path: Path) -> None:
@@ -191,6 +206,48 @@ def test_two_signed_logs_grow_each_its_own_tree(tmp_path: Path) -> None:
     paths = write(tmp_path / "1.log", first.lines), write(tmp_path / "2.log", second.lines)
     for report in (judged(*paths), judged(*reversed(paths))):
         assert found(report) == []
+    second.checkpoint(root=bytes(32))
+    write(paths[1], second.lines)
+    for report in (judged(*paths), judged(*reversed(paths))):
+        assert found(report) == ["AEG011"]
+
+
+def test_what_a_writer_leaves_behind_its_last_checkpoint_needs_no_other(tmp_path: Path) -> None:
+    log = signed_log(1)
+    first = log.rotate()
+    log.security("segments_dropped", count=1)
+    together = tmp_path / "together"
+    assert found(judged(write(together, [*log.lines, *first]), level=Level.A1)) == []
+    log.call(2)
+    assert found(judged(write(together, [*log.lines, *first]), level=Level.A1)) == ["AEG208"]
+
+
+def test_a_segment_that_does_not_name_its_log_is_of_the_one_that_it_follows_in_any_order(tmp_path: Path) -> None:
+    for origins in ((ORIGIN, None), (None, ORIGIN)):
+        log, parts = signed_log(1), list[list[bytes]]()
+        for origin in origins:
+            log.lines = []
+            log.open_segment(origin=origin)
+            log.call(2)
+            log.checkpoint()
+            parts.append(log.lines)
+        together = write(tmp_path / "together", [*parts[1], *parts[0]])
+        report = judged(together, keys=(LOG,))
+        assert (found(report), report.level, report.logs[0].uncovered[Level.A1]) == ([], Level.A1, 1)
+
+
+def test_a_tree_goes_on_in_the_middle_of_entries_that_stand_in_two_files(tmp_path: Path) -> None:
+    log = SignedBuilder()
+    log.open_log()
+    known: list[Known] = []
+    for number in range(300):
+        log.call(number)
+        if number in {235, 250, 270}:
+            known.append(Known(log.head, ORIGIN, "here", root=log.tree.root()))
+    log.checkpoint(root=bytes(32))
+    paths = write(tmp_path / "1.log", log.lines[:420]), write(tmp_path / "2.log", log.lines[380:])
+    report = verify(map(str, paths), knowledge=Knowledge(heads=tuple(known)))
+    assert found(report) == ["AEG011"]
 
 
 def test_a_verification_goes_on_with_the_tree_and_the_epochs_of_the_last_one(tmp_path: Path) -> None:
