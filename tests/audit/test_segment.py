@@ -89,6 +89,18 @@ def test_a_segment_that_is_not_the_one_that_was_found_has_moved(tmp_path: Path) 
         list(found.lines())
 
 
+def test_what_was_listed_and_is_not_there_has_moved(tmp_path: Path) -> None:
+    (tmp_path / "audit.log.1").write_bytes(b"one\n")
+    (tmp_path / "audit.log.2").symlink_to(tmp_path / "audit.log.3")  # to a reader like a file that went away
+    kept, gone = find_segments([str(tmp_path)])
+    assert [line.raw for line in kept.lines()] == [b"one\n"]
+    with pytest.raises(MovedSegment, match="the file went away after it was found"):
+        list(gone.lines())
+    (named,) = find_segments([gone.path])
+    with pytest.raises(AbsentSegment, match="there is no such file"):
+        list(named.lines())
+
+
 def test_what_is_not_there_and_what_is_no_segment_are_told_apart(tmp_path: Path) -> None:
     for path, error in (
         (tmp_path / "absent", AbsentSegment),

@@ -8,56 +8,79 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from aegis_audit.errors import AuditError
-from aegis_audit.segment import STANDARD_INPUT, Identity, Segment
+from aegis_audit.segment import GONE, STANDARD_INPUT, Identity, Segment
 
 SIDECAR: Final = ".tlog"
 """How the name of a sidecar ends."""
 _NAME: Final = re.compile(r"\.(log|jsonl)([.-][0-9][0-9A-Za-z.-]*)?(\.(gz|xz|bz2|zst))?$")
 """`audit.log`, and what our own rotation and logrotate make of it: `audit.log.1`, `audit.log-20261124.gz`."""
 _BEGINNING: Final = b'{"entry_hash":"'
+_MOST_LISTINGS: Final = 9
 
 
 def find_segments(paths: Iterable[str]) -> list[Segment]:
     """Return the segments at `paths`: files, directories (not below them), globs, and `-` for standard input.
 
     A path at which there is nothing, or a directory without a segment, is returned as it is: reading it raises
-    `AbsentSegment`. Each path comes once.
+    `AbsentSegment`. What was listed and went away since raises `MovedSegment`. Each path comes once.
     """
-    found = (segment for path in paths for segment in _at(path))
-    return [Segment(path, found=Identity.of(path)) for path in dict.fromkeys(found)]
+    found: dict[str, Segment] = {}
+    for segment in (segment for path in paths for segment in _at(path)):
+        found.setdefault(segment.path, segment)
+    return [*found.values()]
 
 
-def _at(path: str) -> list[str]:
+def _at(path: str) -> list[Segment]:
     if path in {STANDARD_INPUT, ""}:  # a variable that was not set names nothing: not the working directory
-        return [path]
+        return [Segment(path)]
     if glob.has_magic(path) and not _exists(path):
-        return [found for match in sorted(glob.glob(path)) for found in _expanded(match)] or [path]  # noqa: PTH207
-    return _expanded(path)
+        matches = _settled(lambda: sorted(glob.glob(path)))  # noqa: PTH207
+        return [found for match in matches for found in _expanded(match, is_listed=True)] or [Segment(path)]
+    return _expanded(path, is_listed=False)
 
 
-def _expanded(path: str) -> list[str]:
+def _expanded(path: str, *, is_listed: bool) -> list[Segment]:
     # The writer's sidecar is no part of the log: a shell's `audit*` names it together with the segments.
     if not _is_directory(path):
-        return [path]
-    return [] if path.rstrip("/").endswith(SIDECAR) else sorted(_in_directory(path)) or [path]
+        return [_segment(path, is_listed=is_listed)]
+    if path.rstrip("/").endswith(SIDECAR):
+        return []
+    members = [_segment(member, is_listed=True) for member in _in_directory(path)]
+    return members or [_segment(path, is_listed=is_listed)]
+
+
+def _segment(path: str, *, is_listed: bool) -> Segment:
+    """Return what is at a path; what was listed was there."""
+    return Segment(path, found=Identity.of(path) or (GONE if is_listed else None))
 
 
 def _in_directory(path: str) -> Iterator[str]:
     try:
-        members = sorted(Path(path).iterdir())
+        members = _settled(lambda: sorted(map(str, Path(path).iterdir())))
     except OSError:
         return  # reading the directory as a segment says what is wrong with it
     for member in members:
-        if member.name.startswith(".") or _is_directory(str(member)):
+        name = Path(member).name
+        if name.startswith(".") or _is_directory(member):
             continue
-        if _NAME.search(member.name) or _begins_like_a_segment(str(member)):
-            yield str(member)
+        if _NAME.search(name) or _begins_like_a_segment(member):
+            yield member
+
+
+def _settled(listing: Callable[[], list[str]]) -> list[str]:
+    """Return a listing that was the same twice: a file that is renamed meanwhile may be in it under neither name."""
+    last = listing()
+    for _ in range(_MOST_LISTINGS):
+        before, last = last, listing()
+        if before == last:
+            break
+    return last
 
 
 def _begins_like_a_segment(path: str) -> bool:

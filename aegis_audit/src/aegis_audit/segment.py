@@ -106,6 +106,10 @@ class Identity(NamedTuple):
         return "" if status.st_size >= self.size else "the file shrank after it was found"
 
 
+GONE: Final = Identity(device=-1, inode=-1, size=0)
+"""Of a file that was listed, and gone before anybody looked at it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A segment by the path under which it was found; `-` is standard input.
