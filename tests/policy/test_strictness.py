@@ -45,6 +45,11 @@ MISTAKES: list[tuple[str, list[tuple[int, int, str]]]] = [
     (RULE + '{tool: "a\\u0000b"}}', [(3, 40, UNWRITABLE)]),
     (RULE + '{tool: "a\\ud800b"}}', [(3, 40, UNWRITABLE)]),
     (RULE + '{arguments: {p: {within: "/a\\0b"}}}}', [(3, 58, UNWRITABLE)]),
+    (RULE + "{arguments: {p: {within: 5}}}}", [(3, 58, "YAML reads '5' as no text; put it into quotes")]),
+    (
+        RULE + '{arguments: {p: {within: ""}}}}',
+        [(3, 58, "'' is not absolute; a host starts the gateway in any directory")],
+    ),
     (RULE + '{arguments: {p: {in: ["a\\eb"]}}}}', [(3, 55, UNWRITABLE)]),
     ('version: 1\nupstreams: {a: {command: ["x\\0"]}}', [(2, 27, UNWRITABLE)]),
     (RULE + "{tool: 'a[b'}}", [(3, 40, "'a[b' has a [ without ]; the character itself is [[]")]),

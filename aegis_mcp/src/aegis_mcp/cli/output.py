@@ -16,7 +16,14 @@ from aegis_audit.escape import defuse, escape_json
 from aegis_mcp.decision import Effect
 from aegis_mcp.errors import ConfigError, GatewayError, PolicyError
 
-format_option = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
 
 
 def print_json(answer: dict[str, Any], status: int) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from aegis_mcp.decision import Access
 from aegis_mcp.policy.fields import Fields
-from aegis_mcp.policy.located import Located, Mapping
+from aegis_mcp.policy.located import Located, Mapping, Scalar
 from aegis_mcp.policy.model import (
     Absent,
     Argument,
@@ -83,6 +83,8 @@ class Conditions(Fields):
 
     def _directory(self, where: Located) -> str:
         text = self.text(where)
+        if not isinstance(where, Scalar) or not isinstance(where.value, str):
+            return ""
         path = Path(text)
         try:
             path = path.expanduser()
