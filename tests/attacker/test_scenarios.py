@@ -850,3 +850,4 @@ def test_the_page_for_people_has_the_same_scenarios() -> None:
     table = TABLE.read_text(encoding="utf-8").partition("| # | holds | does | caught by | status | not by |\n")[2]
     assert table.partition("\n\n")[0].rstrip("\n").split("\n")[1:] == rows
     assert len(rows) >= 50
+    assert f"[{len(rows)} ways to cheat]" in TABLE.parents[2].joinpath("README.md").read_text(encoding="utf-8")

@@ -148,8 +148,8 @@ def test_an_anchor_from_before_the_first_segment_that_is_kept_cannot_be_compared
 @pytest.mark.parametrize("content", ["", "nonsense", "a\n1\n", "\x00"])
 def test_what_is_no_checkpoint_is_refused(path: Path, content: str) -> None:
     outcome = judged(path, small_log(), content)
-    assert (outcome.status, outcome.stdout) == (6, "")
-    assert outcome.stderr.startswith("aegis-audit: checkpoint ")
+    assert (outcome.status, outcome.stderr) == (6, f"aegis-audit: {outcome.json['error']}\n")
+    assert outcome.json["error"].startswith("checkpoint ")
     assert audit("verify", "--anchor", path.with_name("absent"), path).status == 6
 
 

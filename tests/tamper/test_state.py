@@ -180,6 +180,11 @@ def test_what_is_no_state_is_refused_and_left_alone(log: Path, content: bytes) -
     assert (outcome.status, outcome.stdout) == (6, "")
     assert outcome.stderr.startswith("aegis-audit: state ")
     assert state_of(log).read_bytes() == content
+    answer = audit("verify", "--format", "json", "--state", state_of(log), log)
+    assert (answer.status, answer.json) == (
+        6,
+        {"error": answer.stderr.removeprefix("aegis-audit: ").rstrip("\n"), "exit_code": 6},
+    )
 
 
 def test_a_state_that_cannot_be_read_or_written_is_an_error_and_no_verdict(log: Path, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class UnreadableSegment(AuditError):
     def __init__(self, path: str, reason: str) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(f"segment {path!r}: {reason}")
+        super().__init__(f"{path!r}: {reason}")
 
 
 class AbsentSegment(UnreadableSegment):

@@ -127,8 +127,9 @@ def verification(report: Report) -> None:
     screen = Screen(sys.stdout)
     verdict = report.verdict
     what = f"{_many(report.entries, 'entry', 'entries')} in {_many(len(report.segments), 'segment')}"
-    level = f"level {report.level.title}; exit status {verdict.exit_code}"
-    screen.line((verdict.name, _STYLES[verdict]), f"  {what}, {level}")
+    # A log that contradicts itself has no level: what a signature covers is no longer all that is there.
+    level = f", level {report.level.title}" if verdict in {Verdict.VALID, Verdict.INCOMPLETE} else ""
+    screen.line((verdict.name, _STYLES[verdict]), f"  {what}{level}; exit status {verdict.exit_code}")
     screen.line()
     heads = ("ENTRIES", "FIRST", "LAST", "BYTES", "SEGMENT")
     segments = (

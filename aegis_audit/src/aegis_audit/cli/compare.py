@@ -8,12 +8,12 @@ import click
 
 from aegis_audit import render
 from aegis_audit.archive import find_segments
-from aegis_audit.cli.options import FORM
+from aegis_audit.cli.options import FORM, Answering
 from aegis_audit.comparison import Comparison, Ranges
 from aegis_audit.export import document
 
 
-@click.command()
+@click.command(cls=Answering)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @FORM

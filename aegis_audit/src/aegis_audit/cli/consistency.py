@@ -9,7 +9,7 @@ import click
 
 from aegis_audit import render
 from aegis_audit.archive import find_segments
-from aegis_audit.cli.options import FORM, KEYS, read_file, read_note
+from aegis_audit.cli.options import FORM, KEYS, Answering, read_file, read_note
 from aegis_audit.errors import MalformedNote, Unprovable
 from aegis_audit.escape import defuse
 from aegis_audit.export import document
@@ -21,7 +21,7 @@ from aegis_audit.trust import Pin
 _MAX_FILE = MAX_PROOF * 45
 
 
-@click.command()
+@click.command(cls=Answering)
 @click.argument("a", type=click.Path(path_type=Path), metavar="A")
 @click.argument("b", type=click.Path(path_type=Path), metavar="B")
 @click.argument("paths", nargs=-1, metavar="[PATH...]")

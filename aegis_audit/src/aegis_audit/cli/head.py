@@ -8,13 +8,13 @@ import click
 
 from aegis_audit import render
 from aegis_audit.archive import find_segments
-from aegis_audit.cli.options import FORM
+from aegis_audit.cli.options import FORM, Answering
 from aegis_audit.escape import defuse
 from aegis_audit.export import document
 from aegis_audit.proving import head_of
 
 
-@click.command()
+@click.command(cls=Answering)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @FORM
 def head(paths: tuple[str, ...], form: str) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aegis_audit.cli.options import FORM
+from aegis_audit.cli.options import FORM, Answering
 from aegis_audit.epoch import Roots
 from aegis_audit.errors import AbsentKey
 from aegis_audit.escape import defuse
@@ -15,7 +15,7 @@ from aegis_audit.key import DIRECTORY_VARIABLE, KEY_VARIABLE, KeyRing, default_d
 from aegis_audit.note import SigningKey, is_name
 
 
-@click.command()
+@click.command(cls=Answering)
 @click.argument("origin", metavar="ORIGIN")
 @click.option(
     "--keys",

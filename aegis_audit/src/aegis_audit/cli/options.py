@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from aegis_audit.errors import UnreadableSegment, UnusableKey
+from aegis_audit.errors import AuditError, UnreadableSegment, UnusableKey
+from aegis_audit.export import document
 from aegis_audit.note import MAX_NOTE, Note
 from aegis_audit.segment import open_file
 from aegis_audit.trust import Pin, load_pins
@@ -25,6 +26,20 @@ def _pins(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) ->
 KEYS: Final = click.option(
     "--key", "pins", multiple=True, callback=_pins, metavar="KEY|FILE", help="A public key that counts; repeatable."
 )
+
+
+class Answering(click.Command):
+    """A command that says in JSON as well, where that was asked for, why there is no answer."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; the error goes on to whoever tells people and ends the process."""
+        try:
+            return super().invoke(ctx)
+        except AuditError as exc:
+            if ctx.params.get("form") == "json" and not ctx.params.get("quiet"):
+                click.echo(document({"error": str(exc), "exit_code": exc.verdict.exit_code}))
+            raise
+
 
 FORM: Final = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Default: text."

@@ -10,7 +10,7 @@ import click
 
 from aegis_audit import render
 from aegis_audit.archive import find_segments
-from aegis_audit.cli.options import FORM, KEYS, read_file, read_note
+from aegis_audit.cli.options import FORM, KEYS, Answering, read_file, read_note
 from aegis_audit.errors import Unprovable
 from aegis_audit.escape import defuse, escape_json
 from aegis_audit.export import document
@@ -23,7 +23,7 @@ from aegis_audit.trust import Pin
 _FILE = partial(click.Path, path_type=Path)
 
 
-@click.command()
+@click.command(cls=Answering)
 @click.argument("what", nargs=-1, metavar="[SEQ PATH...]")
 @click.option("--checkpoint", type=_FILE(), metavar="FILE", help="The signed checkpoint. Default: the last in the log.")
 @click.option("--output", "-o", type=_FILE(), metavar="FILE", help="Write the proof there, not to standard output.")

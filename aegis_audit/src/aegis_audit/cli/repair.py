@@ -7,14 +7,14 @@ import click
 from aegis_audit import render
 from aegis_audit.archive import find_segments
 from aegis_audit.cli.gathering import gather, trust_in
-from aegis_audit.cli.options import FORM, KEYS
+from aegis_audit.cli.options import FORM, KEYS, Answering
 from aegis_audit.export import document
 from aegis_audit.repair import plan_of
 from aegis_audit.trust import Pin
 from aegis_audit.verify import verify
 
 
-@click.command()
+@click.command(cls=Answering)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--plan", "is_plan", is_flag=True, help="Say what the log needs. There is no other way to use this.")
 @click.option("--no-sidecar", is_flag=True, help="Leave out the sidecar beside the log: what is judged is an archive.")

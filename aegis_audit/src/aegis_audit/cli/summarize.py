@@ -8,6 +8,7 @@ import click
 
 from aegis_audit import render
 from aegis_audit.archive import find_segments
+from aegis_audit.cli.options import FORM
 from aegis_audit.export import document
 from aegis_audit.reading import Reading, in_order
 from aegis_audit.summary import Summary
@@ -15,7 +16,7 @@ from aegis_audit.summary import Summary
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
+@FORM
 def summarize(paths: tuple[str, ...], form: str) -> int:
     """Count what a log holds: types, decisions, servers, tools, denials by rule, slow tools, unanswered requests.
 

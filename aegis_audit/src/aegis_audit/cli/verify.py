@@ -13,7 +13,7 @@ from aegis_audit.archive import find_segments
 from aegis_audit.chain import Head
 from aegis_audit.checks.known import Known
 from aegis_audit.cli.gathering import gather, trust_in
-from aegis_audit.cli.options import FORM, KEYS, read_file
+from aegis_audit.cli.options import FORM, KEYS, Answering, read_file
 from aegis_audit.crew import MAX_JOBS
 from aegis_audit.demand import Demands
 from aegis_audit.errors import MalformedNote, MissingExtra, UnreadableSegment, UnusableCertificate, UnusableQuery
@@ -73,7 +73,7 @@ def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     )
 
 
-@click.command()
+@click.command(cls=Answering)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--from-genesis", is_flag=True, help="Demand that the log begins with its first entry.")
 @click.option("--allow-empty", is_flag=True, help="Accept files and directories that are there and hold no entry.")
