@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ MODERN: Final[dict[str, Any]] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+LOST_SECONDS: Final = 2.0
+"""A second is promised; a machine under load gets as much again."""
 CHANGED: Final = b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
 
 
@@ -209,6 +212,20 @@ def test_a_server_that_dies_in_a_call_is_answered_for_and_gone_on_with_once_it_i
     assert host.lines.count(CHANGED) == 1
     assert [entry["event"].get("status") for entry in stage.requests()] == [None, "upstream_lost"] * 2 + [None, "ok"]
     assert stage.verify().returncode == 0
+
+
+def test_a_server_that_dies_in_a_stream_that_could_be_gone_on_with_is_answered_for_soon(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            start = time.monotonic()
+            assert (
+                text_of(host.call("die_later", {}))
+                == "No answer: the upstream 'remote' ended the stream before the answer"
+            )
+            assert time.monotonic() - start < LOST_SECONDS
+    assert stage.requests()[-1]["event"]["status"] == "upstream_lost"
 
 
 @pytest.mark.parametrize("answer", [{"protocolVersion": "2024-11-05"}, {}])

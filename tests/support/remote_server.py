@@ -213,6 +213,18 @@ async def _die(message: Message) -> Response:
 
 
 @_call
+async def _die_later(message: Message) -> Response:
+    """Begin a stream that can be gone on with, and end the process."""
+
+    async def send() -> AsyncGenerator[bytes]:
+        yield _event(None, "1")
+        await asyncio.sleep(0.1)  # until it has left
+        os._exit(3)
+
+    return _events(send())
+
+
+@_call
 async def _forget(message: Message) -> Response:
     """Forget every session, and answer the next handshakes in the way that is asked for."""
     global _introduction  # noqa: PLW0603

@@ -30,11 +30,12 @@ _UNLIMITED: Final = frozenset({"subscriptions/listen"})
 _FIRST_CONTACT_SECONDS: Final = 1.2
 """What a host that starts waits for a server that is down, at the most."""
 _ORDER_SECONDS: Final = 1.0
-_LAST_SECONDS: Final = 0.4
+_LAST_SECONDS: Final = 0.3
 """What the host has sent at last has to leave."""
-_FAREWELL_SECONDS: Final = 0.8
+_FAREWELL_SECONDS: Final = 0.5
 _CLOSING_SECONDS: Final = 0.2
-_MOST_FAILURES: Final = 3
+_AGAIN_SECONDS: Final = (0.1, 0.2, 0.4)
+"""How long to wait before each try to take a stream up again: whoever called hears within a second that it is lost."""
 _MAX_ERROR_BODY: Final = 64 * 1024
 _TYPES: Final = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 
@@ -68,7 +69,7 @@ class RemoteUpstream:
         return await asyncio.shield(self._over)
 
     async def stop(self) -> None:
-        """Let what the host has sent leave, give up what is under way, and the session: all within 1.4 seconds."""
+        """Let what the host has sent leave, give up what is under way, and the session: all within a second."""
         await self.outbox.close(_LAST_SECONDS)
         for task in self._tasks:
             task.cancel()
@@ -201,10 +202,11 @@ class RemoteUpstream:
     async def _resume(self, stream: Stream) -> None:
         """Take a stream up again where it broke, until the answer is there or it does not come back."""
         failures = 0
-        while stream.last is not None and failures < _MOST_FAILURES:
+        while stream.last is not None and failures < len(_AGAIN_SECONDS):
             stream.check_silence()
             before = stream.last
-            await asyncio.sleep(stream.pause)
+            otherwise = _AGAIN_SECONDS[failures] if stream.has_broken or failures else PAUSE
+            await asyncio.sleep(stream.retry or otherwise)
             with contextlib.suppress(UpstreamUnavailable):
                 async with self._http.exchange("GET", self._headers() | stream.headers) as response:
                     if response.is_success and await stream.follow(self._http, response):
@@ -222,14 +224,14 @@ class RemoteUpstream:
         session, stream, pause, was_there = self._session, Stream(take), 0.0, False
         while session == self._session:
             await asyncio.sleep(pause)
-            pause = min(2 * pause + max(stream.pause, PAUSE), LONGEST_PAUSE)
+            pause = min(2 * pause + max(stream.retry or PAUSE, PAUSE), LONGEST_PAUSE)
             with contextlib.suppress(GatewayError):
                 async with self._http.exchange("GET", self._headers() | stream.headers, None, departure) as response:
                     is_forgotten = response.status_code == HTTPStatus.NOT_FOUND
                     if response.is_success:
                         was_there, pause = True, 0.0
                         await stream.follow(self._http, response)
-                        pause = stream.pause
+                        pause = stream.retry or PAUSE
                 if is_forgotten and was_there:
                     # A host that only waits would never hear again of what it waits for. But a server may forget each
                     # session as soon as it has begun.

@@ -30,7 +30,10 @@ class Stream:
         self._since = time.monotonic()
         self.last: str | None = None
         """The id of the last event, from which a server can go on (server-sent events, Last-Event-ID)."""
-        self.pause = PAUSE
+        self.retry: float | None = None
+        """How many seconds the server asks to be left alone before the next response (server-sent events, retry)."""
+        self.has_broken = False
+        """Whether the last response ended without an end."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -43,6 +46,7 @@ class Stream:
         Raises:
             UpstreamUnavailable: it broke, and it cannot be gone on with.
         """
+        self.has_broken = False
         try:
             async with aclosing(http.events(response, self._silence)) as events:
                 async for event in events:
@@ -52,6 +56,7 @@ class Stream:
         except UpstreamUnavailable:
             if self.last is None:
                 raise
+            self.has_broken = True
         return False
 
     def check_silence(self) -> None:
@@ -68,7 +73,7 @@ class Stream:
         if event.data:
             self._since = time.monotonic()
         if event.retry is not None:
-            self.pause = min(max(event.retry / 1000, 0.01), LONGEST_PAUSE)
+            self.retry = min(max(event.retry / 1000, 0.01), LONGEST_PAUSE)
 
 
 def one_line(message: bytes) -> bytes:
