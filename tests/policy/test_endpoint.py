@@ -73,6 +73,13 @@ def test_a_login_is_kept_where_the_policy_says() -> None:
     assert _load("{auth: {oauth: {store: file}}}").auth == _load("{auth: oauth}").auth == OAuth()
 
 
+def test_another_address_keeps_what_the_policy_says_of_the_login() -> None:
+    url = "https://host.example/"
+    assert _load("{auth: {oauth: {store: keyring}}}").at(url, logs_in=True).auth == OAuth(store=Store.KEYRING)
+    assert _load("{auth: none}").at(url, logs_in=True) == Upstream("a", url=url, auth=OAuth())
+    assert _load("{command: [x]}").at(url, logs_in=False) == Upstream("a", url=url)
+
+
 def test_headers_are_taken_with_their_references() -> None:
     text = "{url: 'https://host.example/', auth: {header: {Authorization: 'Bearer ${keyring:a/b}', X-Org: acme}}}"
     expected = Header({"Authorization": "Bearer ${keyring:a/b}", "X-Org": "acme"})

@@ -227,8 +227,11 @@ def test_a_file_that_is_there_is_never_written_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "give either the command of a server, after --, or a log with --log"),
-        (["--log", "x", "--", "true"], "give either the command of a server, after --, or a log with --log"),
+        ([], "give either the command of a server, after --, or its --url, or a log with --log"),
+        (
+            ["--log", "x", "--", "true"],
+            "give either the command of a server, after --, or its --url, or a log with --log",
+        ),
         (["--name", "Not A Name", "--", "true"], "'Not A Name' is no name of an upstream"),
         (["--env", "AEGIS_NOT_SET", "--", "true"], "the environment variable AEGIS_NOT_SET is not set"),
     ],

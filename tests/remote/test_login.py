@@ -288,6 +288,16 @@ def test_without_an_oauth_upstream_no_secret_is_asked_for(tmp_path: Path) -> Non
     assert run(tmp_path, extra=extra).status == 0
 
 
+def test_a_policy_is_suggested_for_a_server_behind_a_login(place: World) -> None:
+    command = ("policy", "suggest", "--name", "remote", "--url", place.url)
+    asked = place.command(*command)
+    assert (asked.status, "wants somebody to log in; run: aegis-mcp login remote" in asked.stderr) == (1, True)
+    place.login()
+    asked = place.command(*command, "--oauth", "--format", "json")
+    assert [tool["name"] for tool in asked.json["servers"][0]["tools"]] == ["greet"]
+    assert place.done == LOGIN
+
+
 def test_a_port_that_is_taken_is_named(place: World) -> None:
     port = int(place.stage.policy.partition("callback_port: ")[2].partition("}")[0])
     with socket.create_server(("127.0.0.1", port)):

@@ -55,12 +55,18 @@ class Stage:
 
     def command(self, *upstream: str, name: str = "recording") -> tuple[str, ...]:
         """Return the command of the gateway in front of an upstream, by default the recording one."""
-        policy = self.directory / "policy.yaml"
-        policy.write_text(self.policy, encoding="utf-8")
-        options = ("--policy", str(policy), "--audit-log", str(self.log), "--name", name)
         front = (sys.executable, "-P", str(FRONT), str(self.directory / "port"))
         gateway = front if OVER_HTTP in os.environ else (*GATEWAY, "wrap")
-        return (*gateway, *options, "--", *(upstream or self.recording()))
+        return (*gateway, *self._options(name), "--", *(upstream or self.recording()))
+
+    def command_at(self, name: str, *target: str) -> tuple[str, ...]:
+        """Return the command of the gateway in front of what `--url URL` or `-- COMMAND…` says."""
+        return (*GATEWAY, "wrap", *self._options(name), *target)
+
+    def _options(self, name: str) -> tuple[str, ...]:
+        policy = self.directory / "policy.yaml"
+        policy.write_text(self.policy, encoding="utf-8")
+        return ("--policy", str(policy), "--audit-log", str(self.log), "--name", name)
 
     def wrap(self, *upstream: str, name: str = "recording") -> RawHost:
         """Start the gateway in front of an upstream, by default the recording one."""

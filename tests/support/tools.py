@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +26,22 @@ def filesystem_server(*directories: Path) -> tuple[str, ...]:
 def everything_server() -> tuple[str, ...]:
     """Return the command of the official server that has something of everything."""
     return _script("server-everything/dist/index.js")
+
+
+@contextmanager
+def remote_everything_server() -> Generator[str]:
+    """Run that server over streamable HTTP, and yield its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = (*everything_server(), "streamableHttp")
+    env = {**os.environ, "PORT": str(port)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env) as process:
+        assert process.stderr
+        try:
+            assert b"listening" in process.stderr.readline()
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.kill()
 
 
 def memory_server(file: Path) -> tuple[str, ...]:

@@ -16,8 +16,7 @@ from typing import TypeVar
 
 from aegis_audit.value import replace
 from aegis_mcp import settings
-from aegis_mcp.audit.record import EventKind
-from aegis_mcp.cli.log import PATIENCE, open_journal
+from aegis_mcp.cli.log import record
 from aegis_mcp.cli.remote import account_of, endpoint_of
 from aegis_mcp.errors import ConfigError
 from aegis_mcp.policy import loader
@@ -25,7 +24,7 @@ from aegis_mcp.policy.endpoint import url_mistake
 from aegis_mcp.policy.model import Header, OAuth, Policy, Upstream
 from aegis_mcp.upstream import state
 from aegis_mcp.upstream.exchange import Endpoint, Http
-from aegis_mcp.upstream.incident import Incident, IncidentKind, Incidents
+from aegis_mcp.upstream.incident import IncidentKind, Incidents
 from aegis_mcp.upstream.login import Login
 from aegis_mcp.upstream.provider import Provider
 
@@ -109,14 +108,7 @@ class RemoteAccount:
         try:
             return asyncio.run(_with_http(endpoint_of(self.upstream), act))
         finally:
-            self._record(incidents.rest())
-
-    def _record(self, incidents: list[Incident]) -> None:
-        if incidents:
-            log = open_journal(self.policy, self.log)
-            drafts = [log.keeper.security(EventKind(each.kind.value), each.details) for each in incidents]
-            log.journal.append(drafts, is_synced=True, patience=PATIENCE)
-            log.close()
+            record(self.policy, self.log, incidents.rest())
 
 
 async def _with_http(endpoint: Endpoint, act: Callable[[Http], Awaitable[T]]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.record import EventKind, Recordkeeper
 from aegis_mcp.cli.signing import signing_keys, warn
 from aegis_mcp.policy.model import Policy
+from aegis_mcp.upstream.incident import Incident
 
 PATIENCE: Final = 10.0
 """Seconds that a command waits for the lock of the log."""
@@ -46,3 +48,17 @@ def open_journal(policy: Policy, path: Path) -> OpenLog:
     anchoring = Anchoring(policy.audit.anchors, path, entry=lagging, warn=warn)
     keys = signing_keys(policy.audit, anchoring.offer)
     return OpenLog(path, Journal(path, keeper.session_id, policy.audit.rotation, keys), keeper, anchoring)
+
+
+def record(policy: Policy, path: Path, incidents: Sequence[Incident]) -> None:
+    """Write down what has happened at a remote upstream, if something has.
+
+    Raises:
+        ConfigError: the keys that the policy signs with cannot be used.
+        AuditUnavailable: the log cannot take it.
+    """
+    if incidents:
+        log = open_journal(policy, path)
+        drafts = [log.keeper.security(EventKind(each.kind.value), each.details) for each in incidents]
+        log.journal.append(drafts, is_synced=True, patience=PATIENCE)
+        log.close()

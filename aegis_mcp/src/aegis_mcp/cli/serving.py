@@ -58,7 +58,8 @@ def serve_wrapped(
     watch = PolicyWatch(policy_file)
     policy = loader.chosen(policy_file)
     known = policy.upstream(given.name)
-    upstream = replace(known, command=given.command, url=given.url, auth=given.auth or known.auth)
+    by_command = replace(known, command=given.command, url=None)
+    upstream = known.at(given.url, logs_in=given.auth is not None) if given.url else by_command
     with Guardian.start() as guardian:
         _serve(wire, (policy, watch), _served(guardian, policy, upstream, passed), audit_log)
 

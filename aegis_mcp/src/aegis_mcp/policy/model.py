@@ -12,7 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, cast
 
-from aegis_audit.value import Value, field
+from aegis_audit.value import Value, field, replace
 from aegis_mcp.decision import Access, Effect, Secrets
 from aegis_mcp.settings import AuditSettings
 
@@ -231,6 +231,11 @@ class Upstream(Value):
     auth: Auth = None
     allow_private: bool = False
     timeout: float = 300.0
+
+    def at(self, url: str, *, logs_in: bool) -> Upstream:
+        """Return this upstream at an address, where a person logs in if that is said here or by `logs_in`."""
+        auth = OAuth() if logs_in and not isinstance(self.auth, OAuth) else self.auth
+        return replace(self, command=None, url=url, auth=auth)
 
 
 class Defaults(Value):

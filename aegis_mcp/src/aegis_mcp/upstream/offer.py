@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from aegis_audit.escape import escape
 from aegis_mcp import frame as frames
 from aegis_mcp.errors import MalformedFrame, UpstreamRefused, UpstreamUnavailable
-from aegis_mcp.frame import Frame, FrameKind
-from aegis_mcp.upstream.guardian import Guardian
-from aegis_mcp.upstream.process import UpstreamProcess
+from aegis_mcp.frame import Frame, FrameKind, Unanswered
+from aegis_mcp.upstream.link import Link, Start
 
 MAX_ITEMS: Final = 10_000
 """Tools, resources or prompts of one list."""
@@ -48,13 +47,13 @@ class Offer:
     prompts: Listed = ()
 
 
-async def ask(command: Sequence[str], environment: Mapping[str, str], guardian: Guardian, seconds: float) -> Offer:
+async def ask(start: Start, seconds: float) -> Offer:
     """Start an upstream, ask what it offers, and stop it.
 
     Raises:
         UpstreamUnavailable: it cannot be started, ends, refuses, or has not answered after so many seconds.
     """
-    upstream = await UpstreamProcess.start(command, environment, guardian)
+    upstream = await start()
     try:
         async with asyncio.timeout(seconds):
             return await _ask(_Session(upstream))
@@ -67,7 +66,7 @@ async def ask(command: Sequence[str], environment: Mapping[str, str], guardian: 
 class _Session:
     """One request at a time; `envelope` is what each request carries in its `_meta`."""
 
-    def __init__(self, upstream: UpstreamProcess) -> None:
+    def __init__(self, upstream: Link) -> None:
         self._upstream = upstream
         self._arrived: deque[bytes] = deque()
         self._last_id = 0
@@ -105,6 +104,8 @@ class _Session:
             self._size += len(line)
             if self._size > _MAX_BYTES:
                 raise UpstreamUnavailable(f"the upstream says more than {_MAX_BYTES} bytes about what it offers")
+            if isinstance(line, Unanswered):
+                raise UpstreamUnavailable(frames.load(line)["error"]["message"])
             try:
                 return frames.parse(line)
             except MalformedFrame:
