@@ -54,6 +54,7 @@ def test_the_intent_is_in_the_log_when_the_upstream_receives_the_call_and_the_ou
     assert [entry["event"]["phase"] for entry in stage.requests()] == ["intent", "outcome"]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_the_trace_of_the_host_joins_the_entries(stage: Stage) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     with stage.wrap() as host:

@@ -51,6 +51,7 @@ def _read(host: RawHost, path: Path) -> bytes:
             return line
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_read_answers_the_same_bytes_as_the_server_alone(folder: Path, tmp_path: Path) -> None:
     stage = Stage(tmp_path, policy=WITHIN.format(folder=folder / "drafts"))
     command = filesystem_server(folder)
@@ -62,6 +63,7 @@ def test_a_read_answers_the_same_bytes_as_the_server_alone(folder: Path, tmp_pat
     assert "grüße" in json.loads(through)["result"]["content"][0]["text"]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_write_is_refused_with_rule_and_reason_and_leaves_no_file(folder: Path, tmp_path: Path) -> None:
     stage = Stage(tmp_path, policy=WITHIN.format(folder=folder / "drafts"))
     with stage.wrap(*filesystem_server(folder), name="files") as host:

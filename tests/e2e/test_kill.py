@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from support.gateway import Stage
-from support.host import RawHost
+import pytest
 
-ROUNDS = 25
+from support.host import RawHost
+from support.remote import staged
 
 
 def _send_and_kill(host: RawHost, chance: random.Random) -> None:
@@ -23,18 +23,21 @@ def _send_and_kill(host: RawHost, chance: random.Random) -> None:
     host.close()
 
 
-def test_a_killed_gateway_leaves_a_log_that_verifies_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    stage = Stage(tmp_path)
+@pytest.mark.parametrize(("kind", "rounds"), [("command", 25), ("url", 4)])
+def test_a_killed_gateway_leaves_a_log_that_verifies_and_the_next_run_goes_on(
+    tmp_path: Path, kind: str, rounds: int
+) -> None:
     chance = random.Random(20261124)
     seen = 0
-    for _ in range(ROUNDS):
-        _send_and_kill(stage.wrap(), chance)
-        assert stage.verify().returncode in {0, 4}
-        assert stage.log.stat().st_size > seen
-        seen = stage.log.stat().st_size
-    with stage.wrap() as host:
-        host.initialize()
-        host.call("echo", {})
+    with staged(kind, tmp_path) as (stage, start):
+        for _ in range(rounds):
+            _send_and_kill(start(), chance)
+            assert stage.verify().returncode in {0, 4}
+            assert stage.log.stat().st_size > seen
+            seen = stage.log.stat().st_size
+        with start() as host:
+            host.initialize()
+            host.call("echo", {})
     assert stage.verify().returncode == 0
     entries = stage.entries()
     assert [entry["seq"] for entry in entries] == list(range(len(entries)))

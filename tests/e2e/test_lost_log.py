@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -163,11 +164,17 @@ def _cut(stage: Stage) -> None:
     os.truncate(stage.log, stage.log.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("harm", [_remove_directory, _remove_log, _empty, _replace, _cut])
+HARMS: Final = (_remove_directory, _remove_log, _empty, _replace, _cut)
+
+
+@pytest.mark.parametrize(
+    ("kind", "harm", "mode"), [*product(["command"], HARMS, MODES), *product(["url"], HARMS, MODES[:1])]
+)
 def test_what_is_forwarded_after_the_log_was_harmed_is_in_the_log(
-    tmp_path: Path, harm: Callable[[Stage], None], mode: str
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str, harm: Callable[[Stage], None], mode: str
 ) -> None:
+    if kind == "url":
+        request.getfixturevalue("over_http")
     stage = _stage(tmp_path, mode)
     with stage.wrap() as host:
         host.initialize()

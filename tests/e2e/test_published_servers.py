@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,8 @@ from support.conformance import EVERYTHING
 from support.gateway import Stage
 from support.host import INITIALIZE, RawHost
 from support.published import LISTS, PUBLISHED, Call, Published
-from support.tools import everything_server, inspector
+from support.remote import listening
+from support.tools import everything_server, inspector, remote_everything_server
 
 pytestmark = [pytest.mark.node, pytest.mark.servers]
 
@@ -51,12 +54,13 @@ def _session(command: Sequence[str], stage: Stage, requests: Sequence[Call]) -> 
     return answers
 
 
-def _compare(name: str, directory: Path, requests: Sequence[Call]) -> list[bytes]:
-    """Return the answers with and without the gateway, which are the same."""
+def _compare(name: str, directory: Path, requests: Sequence[Call], url: str | None = None) -> list[bytes]:
+    """Return the answers with and without the gateway, by a command or by a URL, which are the same."""
     stage = Stage(directory, policy=EVERYTHING_IS_ALLOWED)
     command = PUBLISHED[name].command(directory)
     alone = _session(command, stage, requests)
-    through = _session(stage.command(*command, name=name), stage, requests)
+    through = stage.command_at(name, "--url", url) if url else stage.command(*command, name=name)
+    through = _session(through, stage, requests)
     # What the gateway promises of its own: lists that change with policy and restarts, in the era of the handshake.
     promised = [line.replace(b'"listChanged":false', b'"listChanged":true') for line in alone[:1]]
     assert through == ([*promised, *alone[1:]] if requests[0][0] == "initialize" else alone)
@@ -73,6 +77,12 @@ def test_a_server_answers_every_request_with_the_same_bytes(name: str, tmp_path:
     assert listed == PUBLISHED[name].reads | PUBLISHED[name].writes
 
 
+def test_a_server_behind_http_answers_with_the_bytes_of_the_same_one_on_pipes(tmp_path: Path) -> None:
+    requests = [("initialize", INITIALIZE), *_requests(PUBLISHED["everything"], tmp_path)]
+    with remote_everything_server() as url:
+        _compare("everything", tmp_path, requests, url)
+
+
 @pytest.mark.parametrize("name", MODERN)
 def test_a_server_answers_every_request_of_the_era_without_sessions_with_the_same_bytes(
     name: str, tmp_path: Path
@@ -83,13 +93,28 @@ def test_a_server_answers_every_request_of_the_era_without_sessions_with_the_sam
 
 
 @pytest.mark.parametrize(
-    ("command", "era"),
-    [(EVERYTHING, "legacy"), (EVERYTHING, "modern"), (everything_server(), "legacy")],
+    ("command", "behind_http", "era"),
+    [
+        (EVERYTHING, partial(listening, *EVERYTHING, "--http"), "legacy"),
+        (EVERYTHING, partial(listening, *EVERYTHING, "--http"), "modern"),
+        (everything_server(), remote_everything_server, "legacy"),
+    ],
     ids=["ours-legacy", "ours-modern", "published-legacy"],
 )
-def test_the_inspector_prints_the_same_lists_byte_for_byte(command: Sequence[str], era: str, tmp_path: Path) -> None:
-    stage = Stage(tmp_path, policy=EVERYTHING_IS_ALLOWED)
-    commands = {"alone": command, "through": stage.command(*command, name="everything")}
+def test_the_inspector_prints_the_same_lists_byte_for_byte(
+    command: Sequence[str], behind_http: Callable[[], AbstractContextManager[str]], era: str, tmp_path: Path
+) -> None:
+    with behind_http() as url:
+        _compare_lists(command, url, era, tmp_path)
+
+
+def _compare_lists(command: Sequence[str], url: str, era: str, tmp_path: Path) -> None:
+    # Each with pins of its own: a server that is somewhere else under the same name is another one.
+    stages = [Stage(tmp_path / way, policy=EVERYTHING_IS_ALLOWED) for way in ("command", "url")]
+    for stage in stages:
+        stage.directory.mkdir()
+    through = (stages[0].command(*command, name="everything"), stages[1].command_at("everything", "--url", url))
+    commands = {"alone": command, "command": through[0], "url": through[1]}
     servers = {name: {"command": line[0], "args": [*line[1:]]} for name, line in commands.items()}
     config = tmp_path / "servers.json"
     config.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
@@ -97,15 +122,15 @@ def test_the_inspector_prints_the_same_lists_byte_for_byte(command: Sequence[str
     def printed(name: str, method: str) -> bytes:
         options = ("--config", str(config), "--server", name, "--method", method, "--protocol-era", era)
         line = (*inspector(), *options, "--format", "json", "--quiet")
-        return subprocess.run(line, env=stage.environment, capture_output=True, timeout=60, check=True).stdout
+        return subprocess.run(line, env=stages[0].environment, capture_output=True, timeout=60, check=True).stdout
 
     with ThreadPoolExecutor(2) as pool:
-        alone, through = ([*pool.map(printed, [name] * len(LISTS), LISTS)] for name in commands)
-    assert through == alone
+        alone, *through = ([*pool.map(printed, [name] * len(LISTS), LISTS)] for name in commands)
+    assert through == [alone, alone]
     assert [next(iter(json.loads(text)["result"])) for text in alone] == [
         "tools",
         "resources",
         "resourceTemplates",
         "prompts",
     ]
-    assert stage.verify().returncode == 0
+    assert [stage.verify().returncode for stage in stages] == [0, 0]

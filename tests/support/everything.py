@@ -1,21 +1,24 @@
-"""A server on stdio with everything that the conformance suite asks of one, in both eras of the protocol.
+"""A server with everything that the conformance suite asks of one, in both eras of the protocol.
 
-    python -P everything.py
+    python -P everything.py [--http]
 
-(-P, because a neighbour bears the name of a module of the standard library.) The protocol is that of the SDK's
-low-level server; only the answers are ours.
+It speaks on stdio, or over streamable HTTP, where it prints its address once it listens. (-P, because a neighbour bears
+the name of a module of the standard library.) The protocol is that of the SDK's low-level server; only the answers are
+ours.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
 import mcp_types as types
+import uvicorn
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import NotificationOptions, Server
@@ -332,5 +335,15 @@ async def _serve() -> None:
         await server.run(*streams, server.create_initialization_options(changes))
 
 
+def _serve_http() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp\n")
+    sys.stdout.flush()
+    uvicorn.Server(uvicorn.Config(_server().streamable_http_app(), log_level="critical")).run(sockets=[listener])
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    if "--http" in sys.argv:
+        _serve_http()
+    else:
+        asyncio.run(_serve())

@@ -6,8 +6,9 @@ import base64
 import json
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,6 +53,21 @@ def command_of(stage: Stage, *options: str) -> Sequence[str]:
     policy = stage.directory / "policy.yaml"
     policy.write_text(stage.policy, encoding="utf-8")
     return (*GATEWAY, "--policy", str(policy), "--audit-log", str(stage.log), *options)
+
+
+@contextmanager
+def staged(kind: str, directory: Path) -> Generator[tuple[Stage, Callable[[], RawHost]]]:
+    """Yield a stage and what starts a gateway on it: in front of a command, or of a server that stays, for `url`.
+
+    Of the tools `echo` is a read.
+    """
+    if kind == "command":
+        stage = Stage(directory)
+        yield stage, stage.wrap
+    else:
+        with remote_server(directory) as url:
+            stage = Stage(directory, policy_for(url))
+            yield stage, partial(host_of, stage)
 
 
 def requests_received(stage: Stage) -> list[dict[str, Any]]:
