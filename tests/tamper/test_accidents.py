@@ -182,6 +182,30 @@ def test_lost_entries_that_the_writer_owns_up_to_are_incomplete_and_counted_once
     assert report.verdict.exit_code == INCOMPLETE
 
 
+def test_a_loss_that_a_recovery_records_is_incomplete(tmp_path: Path) -> None:
+    log = LogBuilder()
+    kept = [log.open_log()]
+    log.call(0)
+    log.lines = kept
+    log.recover((len(kept[0]), b"torn"), missing=[1, 2])
+    lines = [log.lines[0], b"torn\n", *log.lines[1:]]
+    report = judged(write(tmp_path / "audit.log", lines))
+    assert report.counts == {FindingCode.ENTRIES_LOST: 1, FindingCode.ATTESTED_FRAGMENT: 1}
+    assert report.verdict.exit_code == INCOMPLETE
+
+
+def test_what_an_edited_entry_says_is_held_against_nothing(tmp_path: Path) -> None:
+    for change in ({"first_seq": 7}, {"fragments": [{"length": 1, "offset": 0, "sha256": "ab" * 32}]}):
+        log = LogBuilder()
+        log.open_log()
+        first = log.lines
+        log.lines = []
+        opened = log.open_segment(**change)
+        edited = opened.replace(b"rotated", b"rotates")
+        codes = judged(write(tmp_path / "1.log", first), write(tmp_path / "2.log", [edited])).codes
+        assert codes == {FindingCode.HASH_MISMATCH}
+
+
 def test_a_call_without_an_answer_and_an_answer_without_a_call_are_notes(tmp_path: Path) -> None:
     log = LogBuilder()
     log.open_log()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_audit.chain import Head
+from aegis_audit.checks.scan import MAX_RUNS
 from aegis_audit.demand import Demands
 from aegis_audit.finding import FindingCode
 from aegis_audit.verify import verify
@@ -128,6 +130,20 @@ def test_a_missing_start_is_a_finding_only_where_it_is_demanded(tmp_path: Path) 
     assert verify(paths).codes == {FindingCode.PARTIAL_LOG}
     assert verify(paths, Demands(from_genesis=True)).codes == {FindingCode.MISSING_START}
     assert audit("verify", "--from-genesis", "--quiet", *paths).status == 4
+
+
+def test_a_log_that_ends_before_a_time_that_is_demanded_is_too_old(tmp_path: Path) -> None:
+    times = [json.loads(segment[-1])["timestamp"] for segment in SEGMENTS]
+    for last in range(3):
+        report = verify(written(tmp_path, *range(last + 1)), Demands(not_before=times[1]))
+        assert [code.identifier for code in report.codes] == (["AEG207"] if last == 0 else [])
+
+
+def test_more_gaps_than_are_kept_are_found_where_they_are(tmp_path: Path) -> None:
+    lines = small_log(MAX_RUNS + 8)
+    report = verify([str(write(tmp_path / "audit.log", [*lines[::2], lines[5]]))])
+    counts = {code.identifier: count for code, count in report.counts.items() if not code.is_note}
+    assert counts == {"AEG004": 1, "AEG201": len(lines) // 2}
 
 
 def test_segments_put_together_in_any_order_are_one_chain(tmp_path: Path) -> None:
