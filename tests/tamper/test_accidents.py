@@ -7,7 +7,7 @@ import shutil
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -195,7 +195,11 @@ def test_a_loss_that_a_recovery_records_is_incomplete(tmp_path: Path) -> None:
 
 
 def test_what_an_edited_entry_says_is_held_against_nothing(tmp_path: Path) -> None:
-    for change in ({"first_seq": 7}, {"fragments": [{"length": 1, "offset": 0, "sha256": "ab" * 32}]}):
+    changes: list[dict[str, Any]] = [
+        {"first_seq": 7},
+        {"fragments": [{"length": 1, "offset": 0, "sha256": "ab" * 32}]},
+    ]
+    for change in changes:
         log = LogBuilder()
         log.open_log()
         first = log.lines
