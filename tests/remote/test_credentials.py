@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -182,6 +183,16 @@ def test_a_file_that_is_none_of_ours_is_refused_and_not_replaced(tmp_path: Path,
     file.path.write_bytes(content)
     assert "`aegis-mcp logout tickets` removes it" in _refusal(file)
     assert file.path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("tokens", []), ("expires_at", "soon"), ("expires_at", True), ("challenge", 7)]
+)
+def test_a_file_with_something_else_in_it_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    file = _file(tmp_path)
+    file.write(OLD)
+    file.path.write_text(json.dumps(json.loads(file.path.read_bytes()) | {name: value}), encoding="utf-8")
+    assert "it is not a file of this version of Aegis" in _refusal(file)
 
 
 def test_a_fifo_in_the_place_of_the_file_does_not_hold_anybody_up(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ MAX_FILE: Final = 1024 * 1024
 Json: TypeAlias = dict[str, Any]
 
 _VERSION: Final = 1
+_OBJECTS: Final = ("client", "tokens", "server", "resource")
+_KINDS: Final = {**dict.fromkeys(_OBJECTS, (dict,)), "expires_at": (int, float), "challenge": (str,)}
 _FOR_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _PATIENCE: Final = 30.0
 _PAUSE: Final = 0.02
@@ -233,8 +235,8 @@ def _parse(text: bytes) -> tuple[str, Credentials]:
     if content.pop("version") != _VERSION:
         raise ValueError("version")
     url = content.pop("url")
-    for name in ("client", "tokens", "server", "resource"):
-        if type(content.get(name)) not in {dict, type(None)}:
+    for name, kinds in _KINDS.items():
+        if type(content[name]) not in {*kinds, type(None)}:
             raise TypeError(name)
     return url, Credentials(**{each.name: content[each.name] for each in fields(Credentials)})
 
