@@ -108,6 +108,19 @@ def test_the_modern_era_is_stamped_on_each_request(tmp_path: Path) -> None:
     assert "mcp-session-id" not in listed["headers"]
 
 
+def test_a_refusal_in_the_era_without_sessions_reaches_the_host_also_where_there_is_a_session(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            answer = host.request("logging/setLevel", {"level": "error", "_meta": MODERN})
+        assert answer["error"] == {"code": -32601, "message": "no such method"}
+        asked = [request for request in requests_received(stage) if b"logging/setLevel" in request["body"]]
+        begun = [request for request in requests_received(stage) if b'"initialize"' in request["body"]]
+    assert ["mcp-session-id" in request["headers"] for request in asked] == [False]
+    assert len(begun) == 1
+
+
 def test_what_is_told_before_a_request_arrives_before_it(tmp_path: Path) -> None:
     with remote_server(tmp_path) as url:
         stage = Stage(tmp_path, policy_for(url))

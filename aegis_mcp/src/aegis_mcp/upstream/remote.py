@@ -153,7 +153,8 @@ class RemoteUpstream:
         """Ask, and see that the answer arrives; in a session that the server has forgotten, ask again in a new one."""
         if frame.method == "initialize":
             self._session, self._handshake = None, [frame]
-        session = self._session
+        # In the era without sessions 404 says that there is no such method.
+        session = self._session if revision_of(frame) is None else None
         if await self._asked_once(frame, departure, session):
             return
         await self._renew(session)
@@ -286,7 +287,8 @@ class RemoteUpstream:
         return answer is not None
 
     def _headers(self, frame: Frame | None = None) -> dict[str, str]:
-        session = {_SESSION: self._session} if self._session else {}
+        is_modern = frame is not None and revision_of(frame) is not None
+        session = {_SESSION: self._session} if self._session and not is_modern else {}
         return _TYPES | session | (self._stamp.headers(frame) if frame else self._stamp.session_headers())
 
     def _report(self, frame: Frame, why: str) -> None:
