@@ -9,6 +9,7 @@ import pytest
 
 from support.conformance import EVERYTHING, Checks, run_suite
 from support.gateway import Stage
+from support.remote import listening
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(300)]
 
@@ -50,3 +51,24 @@ def test_every_check_of_the_suite_ends_the_same_with_and_without_the_gateway(rev
     assert _failures(alone) == FAILURES[revision]
     assert stage.verify().returncode == 0
     assert len(stage.requests()) > SCENARIOS[revision]
+
+
+def _without_words(found: Checks) -> Checks:
+    """Return checks without what a server has said to a request that it refuses: over HTTP it says other things."""
+    return {
+        key: {name: value for name, value in check.items() if name != "errorMessage"} for key, check in found.items()
+    }
+
+
+def test_every_check_of_the_era_without_sessions_ends_the_same_with_a_remote_server(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, policy=EVERYTHING_IS_ALLOWED)
+    with listening(*EVERYTHING, "--http") as url, ThreadPoolExecutor() as pool:
+        commands = {"alone": EVERYTHING, "url": stage.command_at("everything", "--url", url)}
+        runs = [
+            pool.submit(run_suite, "2026-07-28", command, stage.environment, tmp_path / name)
+            for name, command in commands.items()
+        ]
+        alone, through = (_without_words(run.result()) for run in runs)
+    assert through == alone
+    assert len({scenario for scenario, _ in alone}) == SCENARIOS["2026-07-28"]
+    assert stage.verify().returncode == 0
