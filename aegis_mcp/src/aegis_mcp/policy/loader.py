@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -132,27 +131,35 @@ def _compose(text: bytes, source: str) -> Node:
 def _parse(text: bytes) -> Node | None:
     if len(text) > MAX_FILE:
         raise _refusal(None, f"the file is larger than {MAX_FILE} bytes")
-    decoded = text.decode("utf-8")
-    _refuse_cleverness(decoded)
-    return yaml.compose(decoded, yaml.SafeLoader)
-
-
-def _refuse_cleverness(text: str) -> None:
-    """Refuse what would let one part of the file stand for another, name a type of its own, or exhaust the stack."""
-    depth = 0
-    event: Any = None
+    parser = _PlainLoader(text.decode("utf-8"))
     try:
-        for event in cast("Iterator[Any]", yaml.parse(text, yaml.SafeLoader)):
-            if getattr(event, "anchor", None) is not None:
-                raise _refusal(event, "anchors and aliases are not accepted; a text that begins so needs quotes")
-            if getattr(event, "tag", None) not in {None, "!"}:
-                raise _refusal(event, "tags are not accepted; a text that begins with ! needs quotes")
-            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-            if depth > MAX_NESTING:
-                raise _refusal(event, f"nested deeper than {MAX_NESTING}")
+        return parser.get_single_node()
     except (ValueError, OverflowError) as exc:
-        # The parser does not look whether Unicode has the character of `\\UFFFFFFFF`, nor how long a version is.
-        raise _refusal(event, "after this place: a number that is too large") from exc
+        # The parser does not look whether Unicode has the character of `\UFFFFFFFF`, nor how long a version is.
+        raise _refusal(parser.last, "after this place: a number that is too large") from exc
+    finally:
+        parser.dispose()
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses what would let one part of the file stand for another, name a type of its own, or exhaust the stack."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.last: Any = None
+        self._depth = 0
+
+    def get_event(self) -> Any:
+        """Return the next event."""
+        event = self.last = cast("Any", super()).get_event()
+        if getattr(event, "anchor", None) is not None:
+            raise _refusal(event, "anchors and aliases are not accepted; a text that begins so needs quotes")
+        if getattr(event, "tag", None) not in {None, "!"}:
+            raise _refusal(event, "tags are not accepted; a text that begins with ! needs quotes")
+        self._depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if self._depth > MAX_NESTING:
+            raise _refusal(event, f"nested deeper than {MAX_NESTING}")
+        return event
 
 
 def _refusal(event: Any, message: str) -> yaml.MarkedYAMLError:
