@@ -69,12 +69,12 @@ def run_suite(revision: str, command: Sequence[str], env: Mapping[str, str], res
     }
 
 
-def run_client_suite(revision: str, way: str, results: Path) -> Verdicts:
-    """Run every scenario for clients that a revision names; `way` is that of `support.conformance_client`."""
+def run_client_suite(revision: str, results: Path) -> Verdicts:
+    """Run every scenario for clients that a revision names, with `support.conformance_client`."""
     results.mkdir()
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     turn = (sys.executable, "-S", "-m", "support.in_turn", str(results))
-    client = " ".join((*turn, sys.executable, "-m", "support.conformance_client", way, revision))
+    client = " ".join((*turn, sys.executable, "-m", "support.conformance_client", revision))
     timeout = str(int(_CLIENTS_SECONDS * 1000))
     _run(("client", "--command", client, "--requirements", revision, "--timeout", timeout), env, results)
     verdicts: Verdicts = {}

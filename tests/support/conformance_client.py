@@ -1,9 +1,9 @@
-"""A client for the official conformance suite: the SDK's own, alone or behind the gateway.
+"""A client for the official conformance suite: the SDK's own, behind the gateway.
 
-    python -m support.conformance_client alone|through REVISION URL
+    python -m support.conformance_client REVISION URL
 
-It lists what the server of a scenario has, and uses each of it. Behind the gateway somebody logs in when that says so,
-a bounded number of times, with the real command and a browser without a person.
+It lists what the server of a scenario has, and uses each of it. Somebody logs in when the gateway says so, a bounded
+number of times, with the real command and a browser without a person.
 """
 
 from __future__ import annotations
@@ -16,16 +16,10 @@ import tempfile
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
-import httpx2
 from mcp import Client, MCPError, StdioServerParameters
-from mcp.client import ClientRequestContext, Transport
-from mcp.client.auth import OAuthClientProvider
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.client import ClientRequestContext
 from mcp.types import CallToolResult, ElicitRequestFormParams, ElicitRequestParams, ElicitResult, TextContent
-from pydantic import AnyUrl
 
 from support.conformance import UNSCORED
 from support.gateway import Stage
@@ -33,61 +27,12 @@ from support.login import SECRET, free_port, log_in
 from support.remote import command_of
 
 METADATA_URL: Final = "https://conformance-test.local/client-metadata.json"
-REDIRECT_URI: Final = AnyUrl("http://localhost:3000/callback")
 ARGUMENTS: Final[dict[str, dict[str, Any]]] = {"add_numbers": {"a": 5, "b": 3}, "valid_tool": {"region": "west"}}
 INSTRUCTION: Final = "run: aegis-mcp login remote"
 MOST_LOGINS: Final = 3
 
 
-class Memory:
-    """Where the SDK keeps a login of one run."""
-
-    def __init__(self, client: OAuthClientInformationFull | None) -> None:
-        self._client = client
-        self._tokens: OAuthToken | None = None
-        self.query: dict[str, str] = {}
-        """What the authorization server has sent the browser back with."""
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self._tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self._tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self._client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self._client = client_info
-
-    async def to_browser(self, url: str) -> None:
-        async with httpx2.AsyncClient() as browser:
-            response = await browser.get(url)
-        self.query = dict(parse_qsl(urlsplit(response.headers["location"]).query))
-
-    async def from_browser(self) -> AuthorizationCodeResult:
-        query = self.query
-        return AuthorizationCodeResult(code=query["code"], state=query.get("state"), iss=query.get("iss"))
-
-
-async def alone(url: str, mode: Any, context: dict[str, Any]) -> None:
-    """Let the SDK speak HTTP itself."""
-    client = None
-    if "client_id" in context:
-        client = OAuthClientInformationFull(
-            client_id=context["client_id"],
-            client_secret=context["client_secret"],
-            redirect_uris=[REDIRECT_URI],
-            token_endpoint_auth_method="client_secret_basic",
-        )
-    memory = Memory(client)
-    metadata = OAuthClientMetadata(redirect_uris=[REDIRECT_URI])
-    auth = OAuthClientProvider(url, metadata, memory, memory.to_browser, memory.from_browser, METADATA_URL)
-    async with httpx2.AsyncClient(auth=auth, timeout=30) as http:
-        await _needs_login(streamable_http_client(url, http_client=http), mode, context)
-
-
-async def through(url: str, mode: Any, context: dict[str, Any]) -> None:
+async def use(url: str, mode: Any, context: dict[str, Any]) -> None:
     """Let the gateway speak HTTP, and log in as often as it asks for it."""
     with tempfile.TemporaryDirectory() as directory:
         stage = _stage(Path(directory), url, context)
@@ -111,7 +56,7 @@ def _stage(directory: Path, url: str, context: dict[str, Any]) -> Stage:
     return Stage(directory, json.dumps(policy), {**secrets, "DCR_STORAGE_PATH": str(directory / "store")})
 
 
-async def _needs_login(server: Transport | StdioServerParameters, mode: Any, context: dict[str, Any]) -> bool:
+async def _needs_login(server: StdioServerParameters, mode: Any, context: dict[str, Any]) -> bool:
     """Connect, and use everything that there is; return whether somebody has to log in first."""
     refused = ""
     try:
@@ -155,7 +100,7 @@ async def _accept(context: ClientRequestContext, params: ElicitRequestParams) ->
     return ElicitResult(action="accept", content={k: v["default"] for k, v in properties.items() if "default" in v})
 
 
-def main(way: str, revision: str, url: str) -> None:
+def main(revision: str, url: str) -> None:
     """Run one scenario, which the environment names."""
     scenario = os.environ["MCP_CONFORMANCE_SCENARIO"]
     if scenario in UNSCORED:
@@ -164,7 +109,7 @@ def main(way: str, revision: str, url: str) -> None:
     # A client that looks for the revision takes any error for an older server, also that somebody has to log in.
     modern = revision if scenario.startswith("auth/") else "auto"
     mode = "legacy" if revision < "2026" else modern
-    asyncio.run({"alone": alone, "through": through}[way](url, mode, context))
+    asyncio.run(use(url, mode, context))
 
 
 if __name__ == "__main__":
