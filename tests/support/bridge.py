@@ -38,6 +38,7 @@ Message = dict[str, Any]
 
 _LONGEST_LINE: Final = 16 * 1024 * 1024
 _WAIT_SECONDS: Final = 30.0
+_END_SECONDS: Final = 2.0
 _HANDOVER_SECONDS: Final = 2.0
 _META: Final = "io.modelcontextprotocol/"
 _AHEAD: Final = 2
@@ -112,7 +113,7 @@ class Server:
         assert self._process.stdin
         self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), _WAIT_SECONDS)
+            await asyncio.wait_for(self._process.wait(), _END_SECONDS)
         except TimeoutError:
             self._process.kill()
         await self._reading
