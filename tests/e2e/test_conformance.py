@@ -60,15 +60,16 @@ def _without_words(found: Checks) -> Checks:
     }
 
 
-def test_every_check_of_the_era_without_sessions_ends_the_same_with_a_remote_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("revision", SCENARIOS)
+def test_every_check_of_the_suite_ends_the_same_with_a_remote_server(revision: str, tmp_path: Path) -> None:
     stage = Stage(tmp_path, policy=EVERYTHING_IS_ALLOWED)
     with listening(*EVERYTHING, "--http") as url, ThreadPoolExecutor() as pool:
         commands = {"alone": EVERYTHING, "url": stage.command_at("everything", "--url", url)}
         runs = [
-            pool.submit(run_suite, "2026-07-28", command, stage.environment, tmp_path / name)
+            pool.submit(run_suite, revision, command, stage.environment, tmp_path / name)
             for name, command in commands.items()
         ]
         alone, through = (_without_words(run.result()) for run in runs)
     assert through == alone
-    assert len({scenario for scenario, _ in alone}) == SCENARIOS["2026-07-28"]
+    assert len({scenario for scenario, _ in alone}) == SCENARIOS[revision]
     assert stage.verify().returncode == 0
