@@ -22,6 +22,7 @@ _NAME: Final = re.compile(r"\.(log|jsonl)([.-][0-9][0-9A-Za-z.-]*)?(\.(gz|xz|bz2
 """`audit.log`, and what our own rotation and logrotate make of it: `audit.log.1`, `audit.log-20261124.gz`."""
 _BEGINNING: Final = b'{"entry_hash":"'
 _MOST_LISTINGS: Final = 9
+"""How often at most a directory is listed again that does not hold still."""
 
 
 def find_segments(paths: Iterable[str]) -> list[Segment]:

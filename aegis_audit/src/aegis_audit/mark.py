@@ -66,9 +66,8 @@ class Mark(NamedTuple):
         """Return one slot."""
         (seq, entry_hash), inode, offset, ring, generation, origin, tree, signed, epoch_start = self
         last, name = bytes.fromhex(entry_hash), origin.encode("ascii")
-        hashes, count = ((), _NO_TREE) if tree is None else (tree.hashes, len(tree.hashes))
-        fields = _SLOT.pack(_MAGIC, generation, seq, last, inode, offset, ring, name, signed, epoch_start, count)
-        body = b"".join((fields, *hashes))
+        hashes, count = (b"", _NO_TREE) if tree is None else (tree.encode(), len(tree.hashes))
+        body = _SLOT.pack(_MAGIC, generation, seq, last, inode, offset, ring, name, signed, epoch_start, count) + hashes
         return (body + _CHECKSUM.pack(zlib.crc32(body))).ljust(SLOT_SIZE, b"\0")
 
     @classmethod
