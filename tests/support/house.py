@@ -31,7 +31,7 @@ LAYERS: Final = {
         ("checks/scan",),
         ("account", "crew"),
         ("verify",),
-        ("listing", "repair", "summary", "walk"),
+        ("listing", "repair", "screen", "summary", "walk"),
         ("comparison", "proving"),
         ("export", "render"),
         ("cli/gathering", "cli/options"),
@@ -174,7 +174,7 @@ DOORS: Final = {
         "orjson": ("canonical", "entry", "shape"),  # one encodes; two read, with bounds of their own
         "rfc3161_client": ("timestamp",),  # reads time stamps
         "rfc8785": ("canonical",),
-        "rich": ("render",),
+        "rich": ("screen",),
         "zstandard": ("expand",),
     },
     "aegis_mcp": {

@@ -1,24 +1,13 @@
 """Results for people: text, in colour on a terminal, plain and complete in a pipe.
 
-The only module that knows `rich`. Everything that a log or a path has chosen is escaped on its way through here.
+Everything that a log or a path has chosen is escaped on its way through here.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import islice
-from shutil import get_terminal_size
-from textwrap import wrap
-from typing import Final, NamedTuple, NoReturn, TextIO
-
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from aegis_audit.answer import Settled, Unanswered
 from aegis_audit.escape import defuse, escape
@@ -29,19 +18,12 @@ from aegis_audit.reading import Reading
 from aegis_audit.repair import Step
 from aegis_audit.report import NO_END_KNOWN, AnchorReport, LogReport, Report
 from aegis_audit.row import ANSWER_UNKNOWN, NOTHING, Row, row_of
+from aegis_audit.screen import GAP, MAX_SHOWN, Screen
 from aegis_audit.summary import MAX_NAMES, MAX_REASONS, OTHER, Summary
 from aegis_audit.verdict import Verdict
 
-MAX_SHOWN: Final = 100
-"""Findings, notes, or rows of one table of a summary that text shows; JSON has more."""
-
 _SLOWEST: Final = 10
 
-_LONG: Final = 32 << 20
-"""Bytes from which on an input takes long enough for a progress bar."""
-
-_PROSE_WIDTH: Final = 100
-_GAP: Final = "  "
 _STYLES: Final = {
     Verdict.VALID: "bold green",
     Verdict.TAMPERED: "bold red",
@@ -58,65 +40,6 @@ _RESULT_STYLES: Final = {
     "upstream_lost": "yellow",
     ANSWER_UNKNOWN: "yellow",
 }
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> NoReturn:
-        """Leave it to the edge: `rich` would end the process with the status of a tampered log."""
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
-
-class Screen:
-    """One stream that takes lines of escaped text, piece by piece; a style is seen only on a terminal with colours."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.is_terminal = stream.isatty()
-        self._console = _Console(
-            file=stream,
-            width=get_terminal_size().columns,  # which takes COLUMNS=0 for nothing said; `rich` would then show nothing
-            force_terminal=self.is_terminal,  # whatever FORCE_COLOR says: a pipe gets no escape sequence
-            color_system="auto" if self.is_terminal and not os.environ.get("NO_COLOR") else None,
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
-
-    @property
-    def width(self) -> int:
-        """Return the columns of the terminal."""
-        return self._console.width
-
-    def line(self, *pieces: tuple[str, str] | str) -> None:
-        """Write one line of texts, or of texts with their styles."""
-        if self._console.color_system:
-            self._console.print(Text.assemble(*pieces), soft_wrap=True)
-        else:
-            self._stream.write("".join(piece if isinstance(piece, str) else piece[0] for piece in pieces) + "\n")
-
-    def prose(self, text: str) -> None:
-        """Write sentences, at most as wide as is easily read."""
-        for line in wrap(text, min(self.width, _PROSE_WIDTH) if self.is_terminal else _PROSE_WIDTH):
-            self.line(line)
-
-    def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int) -> None:
-        """Write a table whose first columns are `numbers`; of more than `MAX_SHOWN` rows, the number of the rest."""
-        rows = iter(rows)
-        lines = [heads, *islice(rows, MAX_SHOWN)]
-        widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-        for index, cells in enumerate(lines):
-            padded = [
-                " " * (width - cell_len(cell)) + cell if at < numbers else cell + " " * (width - cell_len(cell))
-                for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
-            ]
-            self.line((_GAP.join(padded).rstrip(), "" if index else "bold"))
-        if left := sum(1 for _ in rows):
-            self.line(f"and {left:,} more; --format json has them")
-        self.line()
-
-    def flush(self) -> None:
-        """Let what was written be seen."""
-        self._stream.flush()
 
 
 # Verification.
@@ -327,28 +250,21 @@ class EntryTable:
     def _line(self, cells: dict[str, str], style: str, result_style: str) -> None:
         pieces: list[tuple[str, str]] = []
         for column in self._columns:
-            text = self._fit(cells[column.name], column)
-            pieces += [(text, result_style if column.name == "result" else style), (_GAP, "")]
+            text = self._screen.fit(cells[column.name], column.width, is_number=column.is_number)
+            pieces += [(text, result_style if column.name == "result" else style), (GAP, "")]
         pieces[-2:] = [(pieces[-2][0].rstrip(), pieces[-2][1])]
         self._screen.line(*pieces)
-
-    def _fit(self, text: str, column: _Column) -> str:
-        width = cell_len(text)
-        if width <= column.width:
-            padding = " " * (column.width - width)
-            return padding + text if column.is_number else text + padding
-        return set_cell_size(text, column.width - 1) + "…" if self._screen.is_terminal else text
 
 
 def _fitting(width: int) -> list[_Column]:
     """Return the columns that fit into a terminal, with what it has to spare shared among them."""
     shown = [column for column in _COLUMNS if column.name not in _OPTIONAL]
-    spare = width - sum(column.width for column in shown) - len(_GAP) * (len(shown) - 1)
+    spare = width - sum(column.width for column in shown) - len(GAP) * (len(shown) - 1)
     for name in _OPTIONAL:
         column = next(column for column in _COLUMNS if column.name == name)
-        if spare < column.width + len(_GAP):
+        if spare < column.width + len(GAP):
             break
-        spare -= column.width + len(_GAP)
+        spare -= column.width + len(GAP)
         shown.append(column)
     shares = sum(column.share for column in shown)
     grown = [column._replace(width=column.width + max(0, spare) * column.share // shares) for column in shown]
@@ -458,23 +374,6 @@ def _unanswered(summed: Summary) -> _Table:
     intents = summed.unanswered.first()
     rows = [(str(one.seq), one.timestamp, escape(one.server), escape(one.name)) for one in intents]
     return _Table(("SEQ", "TIME", "SERVER", ANSWER_UNKNOWN.upper()), rows, 1)
-
-
-# While it takes time.
-
-
-@contextmanager
-def progress(total: int, label: str) -> Generator[Callable[[int], None]]:
-    """Give a function to call with the bytes of each step; a large input shows a bar on a terminal."""
-    if total < _LONG or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
-    console = _Console(file=sys.stderr)
-    # The bar leaves both streams to those who write to them: standard output may be a file or a pipe.
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        task = bar.add_task(defuse(label), total=total)
-        yield lambda size: bar.advance(task, size)
 
 
 def _many(count: int, one: str, more: str = "") -> str:

@@ -11,6 +11,7 @@ from aegis_audit.archive import find_segments
 from aegis_audit.cli.options import FORM, Answering
 from aegis_audit.comparison import Comparison, Ranges
 from aegis_audit.export import document
+from aegis_audit.screen import Screen, progress
 
 
 @click.command(cls=Answering)
@@ -30,7 +31,7 @@ def compare(a: str, b: str, form: str) -> int:
     Example: aegis-audit compare ~/.local/state/aegis-mcp/ /mnt/backup/aegis-mcp/
     """
     copies = find_segments([a]), find_segments([b])
-    with render.progress(sum(one.size for copy in copies for one in copy), "comparing") as advance:
+    with progress(sum(one.size for copy in copies for one in copy), "comparing") as advance:
         found = Comparison(advance)
         found.compare(*copies)
     if form == "json":
@@ -45,7 +46,7 @@ def compare(a: str, b: str, form: str) -> int:
             click.echo(f"only in {name}: {only.count:,} entries, {_named(only)}")
     sys.stdout.flush()
     for reading in found.readings:
-        render.damage(render.Screen(sys.stderr), reading)
+        render.damage(Screen(sys.stderr), reading)
     return found.verdict.exit_code
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from aegis_audit import render
 from aegis_audit.archive import find_segments
 from aegis_audit.cli.options import FORM, KEYS, Answering, read_file, read_note
 from aegis_audit.errors import MalformedNote, Unprovable
@@ -15,6 +14,7 @@ from aegis_audit.escape import defuse
 from aegis_audit.export import document
 from aegis_audit.note import decode64
 from aegis_audit.proving import extends, growth
+from aegis_audit.screen import progress
 from aegis_audit.tree import MAX_PROOF
 from aegis_audit.trust import Pin
 
@@ -52,7 +52,7 @@ def consistency(
         if not paths:
             return _read(proof)
         segments = find_segments(paths)
-        with render.progress(sum(one.size for one in segments), "reading") as advance:
+        with progress(sum(one.size for one in segments), "reading") as advance:
             return growth(segments, old_size, new_size, advance)
 
     first, second, made = extends(read_note(a), read_note(b), [pin.key for pin in pins], hashes)

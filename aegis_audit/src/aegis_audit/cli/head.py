@@ -6,12 +6,12 @@ import base64
 
 import click
 
-from aegis_audit import render
 from aegis_audit.archive import find_segments
 from aegis_audit.cli.options import FORM, Answering
 from aegis_audit.escape import defuse
 from aegis_audit.export import document
 from aegis_audit.proving import head_of
+from aegis_audit.screen import progress
 
 
 @click.command(cls=Answering)
@@ -29,7 +29,7 @@ def head(paths: tuple[str, ...], form: str) -> int:
     Example: aegis-audit head ~/.local/state/aegis-mcp/ >> releases.txt
     """
     segments = find_segments(paths)
-    with render.progress(sum(segment.size for segment in segments), "reading") as advance:
+    with progress(sum(segment.size for segment in segments), "reading") as advance:
         found = head_of(segments, advance)
     if form == "json":
         root = found.root and base64.b64encode(found.root).decode("ascii")

@@ -23,6 +23,7 @@ from aegis_audit.follow import follow
 from aegis_audit.listing import Listing, unanswered_in
 from aegis_audit.query import TIME_FORMS, Query, parse_id, parse_time
 from aegis_audit.reading import in_order
+from aegis_audit.screen import Screen, progress
 from aegis_audit.segment import STANDARD_INPUT
 
 _POLL_SECONDS: Final = 0.2
@@ -94,7 +95,7 @@ def inspect(
     size = 0 if sys.stdout.isatty() else sum(segment.size for segment in segments)
     look_ahead = partial(unanswered_in, segments) if all(one.can_be_read_again for one in segments) else Unanswered
     add, finish = _output(form)
-    with render.progress(size, "reading") as advance:
+    with progress(size, "reading") as advance:
         listing = Listing(query, limit=limit, last=last, progress=advance)
         for one in listing.entries(segments, look_ahead):
             add(one)
@@ -107,7 +108,7 @@ def _output(form: str) -> tuple[Callable[[Settled], None], Callable[[Listing], N
     if form == "json":
         document = JsonDocument(sys.stdout)
         return document.add, document.finish
-    lines = JsonLines(sys.stdout) if form == "jsonl" else render.EntryTable(render.Screen(sys.stdout))
+    lines = JsonLines(sys.stdout) if form == "jsonl" else render.EntryTable(Screen(sys.stdout))
     return lines.add, _conclude
 
 
@@ -141,7 +142,7 @@ def _follow(paths: tuple[str, ...], listing: Listing, form: str, last: int | Non
 
 def _conclude(listing: Listing) -> None:
     sys.stdout.flush()
-    screen = render.Screen(sys.stderr)
+    screen = Screen(sys.stderr)
     render.damage(screen, listing.reading)
     render.unanswered(screen, listing.unanswered)
     render.account(screen, listing)

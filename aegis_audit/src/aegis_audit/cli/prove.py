@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from aegis_audit import render
 from aegis_audit.archive import find_segments
 from aegis_audit.cli.options import FORM, KEYS, Answering, read_file, read_note
 from aegis_audit.errors import Unprovable
@@ -18,6 +17,7 @@ from aegis_audit.note import VerifierKey
 from aegis_audit.proof import MAX_FILE, TlogProof
 from aegis_audit.proving import check, latest_checkpoint
 from aegis_audit.proving import prove as prove_entry
+from aegis_audit.screen import progress
 from aegis_audit.trust import Pin
 
 _FILE = partial(click.Path, path_type=Path)
@@ -70,7 +70,7 @@ def _prove(seq: int, paths: tuple[str, ...], checkpoint: Path | None) -> TlogPro
     segments = find_segments(paths)
     if not all(one.can_be_read_again for one in segments):
         raise Unprovable("a proof takes two passes over the log, and standard input has only one")
-    with render.progress(sum(one.size for one in segments) * (1 if checkpoint else 2), "reading") as advance:
+    with progress(sum(one.size for one in segments) * (1 if checkpoint else 2), "reading") as advance:
         note = read_note(checkpoint) if checkpoint else latest_checkpoint(segments, advance)
         return prove_entry(segments, seq, note, advance)
 

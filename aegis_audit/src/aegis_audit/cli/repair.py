@@ -10,6 +10,7 @@ from aegis_audit.cli.gathering import gather, trust_in
 from aegis_audit.cli.options import FORM, KEYS, Answering
 from aegis_audit.export import document
 from aegis_audit.repair import plan_of
+from aegis_audit.screen import progress
 from aegis_audit.trust import Pin
 from aegis_audit.verify import verify
 
@@ -31,7 +32,7 @@ def repair(paths: tuple[str, ...], *, is_plan: bool, no_sidecar: bool, pins: tup
     if not is_plan:
         raise click.UsageError("A log is never edited in place: --plan says what it needs.")
     knowledge = gather(paths, trust_in(pins), no_sidecar=no_sidecar)
-    with render.progress(sum(segment.size for segment in find_segments(paths)), "verifying") as advance:
+    with progress(sum(segment.size for segment in find_segments(paths)), "verifying") as advance:
         report = verify(paths, knowledge=knowledge, progress=advance)
     steps = plan_of(report, paths)
     if form == "json":

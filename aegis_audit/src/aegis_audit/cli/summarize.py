@@ -11,6 +11,7 @@ from aegis_audit.archive import find_segments
 from aegis_audit.cli.options import FORM
 from aegis_audit.export import document
 from aegis_audit.reading import Reading, in_order
+from aegis_audit.screen import Screen, progress
 from aegis_audit.summary import Summary
 
 
@@ -28,7 +29,7 @@ def summarize(paths: tuple[str, ...], form: str) -> int:
     """
     segments = in_order(find_segments(paths))
     summed = Summary()
-    with render.progress(sum(segment.size for segment in segments), "reading") as advance:
+    with progress(sum(segment.size for segment in segments), "reading") as advance:
         reading = Reading(advance)
         for found in reading.read(segments):
             summed.add(found.entry)
@@ -37,5 +38,5 @@ def summarize(paths: tuple[str, ...], form: str) -> int:
     else:
         render.summary(summed)
         sys.stdout.flush()
-        render.damage(render.Screen(sys.stderr), reading)
+        render.damage(Screen(sys.stderr), reading)
     return reading.verdict.exit_code

@@ -21,6 +21,7 @@ from aegis_audit.export import document
 from aegis_audit.headline import Headline
 from aegis_audit.level import Level
 from aegis_audit.query import parse_age
+from aegis_audit.screen import progress
 from aegis_audit.state import store
 from aegis_audit.timestamp import MAX_CERTIFICATES, Authorities, load_certificates
 from aegis_audit.verify import examine
@@ -157,7 +158,7 @@ def verify(
     knowledge = gather(paths, trust, state=state, **outside)
     now = parse_age("0s", datetime.now(UTC))
     size = sum(segment.size for segment in find_segments(paths))
-    with render.progress(size, "verifying") as advance:
+    with progress(size, "verifying") as advance:
         report, reached = examine(paths, Demands(**options), knowledge, now=now, jobs=jobs, progress=advance)
     if state and reached:
         store(state, reached)
