@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -47,6 +48,20 @@ def test_a_burst_to_a_server_that_answers_before_it_reads_on_gets_every_answer(t
         answered = [host.answer_to(number)["id"] for number in range(CALLS)]
         assert answered == list(range(CALLS))
         assert _peak_memory(host.process.pid) < 200
+
+
+def test_large_requests_that_nobody_answers_are_bounded_together(tmp_path: Path) -> None:
+    silent = "import sys\nfor _ in sys.stdin.buffer: pass"
+    stage = Stage(
+        tmp_path, policy="version: 1\ndefaults: {write: allow}\naudit: {arguments: hashed, durability: flush}\n"
+    )
+    params = {"name": "any", "arguments": {"bulk": "x" * (15 * 1024 * 1024)}}
+    with stage.wrap(sys.executable, "-c", silent) as host:
+        for number in range(1, 6):
+            host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+        answer = host.answer_to(5)
+        told = answer["result"]["content"][0]["text"]
+        assert re.fullmatch(r"Denied by 'protocol': requests of 62\d{6} bytes wait for their answers", told)
 
 
 def test_an_upstream_without_an_end_of_line_costs_no_more_than_a_frame(tmp_path: Path) -> None:

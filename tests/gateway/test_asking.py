@@ -114,6 +114,13 @@ def test_a_host_that_cannot_ask_is_refused(tmp_path: Path, mode: str) -> None:
     _is_refused(scripted, "failed")
 
 
+def test_nobody_is_asked_about_more_than_anybody_could_read(tmp_path: Path) -> None:
+    with _scripted(tmp_path).wrap() as host:
+        host.request("initialize", FORMS)
+        refused = host.call("push", {"branch": "b" * (1024 * 1024)})
+    assert "this host did not, or cannot, ask a person" in text(refused)
+
+
 def test_a_host_that_answers_with_an_error_is_refused(tmp_path: Path) -> None:
     scripted = _scripted(tmp_path)
     refusing = _answering(ErrorData(code=-32603, message="no"))

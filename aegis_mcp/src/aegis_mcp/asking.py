@@ -24,6 +24,9 @@ from aegis_mcp.lane import Lane
 MAX_QUESTIONS: Final = 64
 """How many questions may wait for an answer at the same time."""
 
+MAX_ASKED: Final = 1024 * 1024
+"""Bytes of the largest request about which a person can be asked."""
+
 _STATE: Final = "aegis-consent:"
 _INPUT: Final = "aegis"
 STALE: Final = "this question has been answered, has expired, or was about another request; send the request anew"
@@ -94,7 +97,7 @@ class Asking:
 
     def can_ask(self, frame: Frame, capabilities: Mapping[str, Any]) -> bool:
         """Tell whether the host can ask about this request; `capabilities` are those of its handshake."""
-        if len(self._elicited) + len(self._required) >= MAX_QUESTIONS:
+        if len(self._elicited) + len(self._required) >= MAX_QUESTIONS or len(frame.raw) > MAX_ASKED:
             return False
         if identity.is_modern(frame):
             return frame.method in _ASKABLE and _takes_forms(identity.capabilities_of(frame))

@@ -5,7 +5,9 @@ They are requests to the host like those of the handshake era (sampling, elicita
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Final, cast
 
 from aegis_audit.value import Value
@@ -45,17 +47,17 @@ class OpenInputs:
     """What was passed on to the host inside answers, until a request brings the responses."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[str | None, str], Flight] = {}
+        self._open: dict[bytes, Flight] = {}
 
     def hold(self, state: object, key: str, flight: Flight) -> Flight | None:
         """Keep a request; return the oldest where there are too many."""
-        self._open[_text(state), key] = flight
+        self._open[_place(state, key)] = flight
         return self._open.pop(next(iter(self._open))) if len(self._open) > MAX_OPEN else None
 
     def answered(self, params: Mapping[str, Any]) -> list[Flight]:
         """Take out what the params of a request respond to."""
-        state = _text(params.get("requestState"))
-        flights = (self._open.pop((state, key), None) for key in _object(params.get("inputResponses")))
+        state = params.get("requestState")
+        flights = (self._open.pop(_place(state, key), None) for key in _object(params.get("inputResponses")))
         return [flight for flight in flights if flight]
 
     def end(self) -> list[Flight]:
@@ -63,6 +65,11 @@ class OpenInputs:
         flights = list(self._open.values())
         self._open.clear()
         return flights
+
+
+def _place(state: object, key: str) -> bytes:
+    """Return under what a request is kept: a state may be as long as a frame."""
+    return sha256(json.dumps([_text(state), key]).encode("ascii")).digest()
 
 
 def _method(one: object) -> str:

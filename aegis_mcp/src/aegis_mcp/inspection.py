@@ -150,8 +150,10 @@ class Inspector:
         """Return the intents of requests that are passed on, and wait for the responses."""
         drafts: list[Draft] = []
         for one in judged:
-            flight = Flight(frame, one.asked, time.monotonic_ns())
             drafts.append(self._keeper.intent(one.asked, one.decision))
+            # Whoever waits needs no more than a name for the outcome: what was asked may be as long as a frame.
+            asked = one.asked._replace(request=one.asked.request._replace(arguments={}))
+            flight = Flight(frame._replace(raw=b"", message={}, params={}), asked, time.monotonic_ns())
             # What no key names is responded to by nobody, and it ends as it begins.
             gone = self._open.hold(state, one.wanted.key, flight) if one.wanted.key else flight
             if gone:

@@ -13,6 +13,9 @@ from aegis_mcp.frame import Frame, FrameId
 MAX_IN_FLIGHT: Final = 4096
 """How many requests of one direction may wait for their answers at the same time."""
 
+MAX_BYTES_IN_FLIGHT: Final = 64 * 1024 * 1024
+"""How many bytes they may have together."""
+
 
 class Flight(NamedTuple):
     """One request that was forwarded: `asked` is None where the log says nothing of it, `started` is in ns.
@@ -43,6 +46,7 @@ class Lane:
         self.answer = answer
         self.reserved: set[FrameId | None] = set()
         self._flights: dict[FrameId | None, Flight] = {}
+        self._size = 0
         self._unwanted: dict[FrameId | None, None] = {}
 
     def is_taken(self, request_id: FrameId | None) -> bool:
@@ -59,6 +63,8 @@ class Lane:
             return "a request with this id still waits for its answer"
         if len(self._flights) >= MAX_IN_FLIGHT:
             return f"{MAX_IN_FLIGHT} requests wait for their answers"
+        if self._size + len(frame.raw) > MAX_BYTES_IN_FLIGHT:
+            return f"requests of {self._size} bytes wait for their answers"
         return None
 
     def take_off(self, flight: Flight) -> None:
@@ -67,20 +73,25 @@ class Lane:
         if self._unwanted:
             self._unwanted.pop(request_id, None)
         self._flights[request_id] = flight
+        self._size += len(flight.frame.raw)
 
     def land(self, request_id: FrameId | None) -> Flight | None:
         """Take the request out that an answer belongs to."""
-        return self._flights.pop(request_id, None)
+        flight = self._flights.pop(request_id, None)
+        if flight:
+            self._size -= len(flight.frame.raw)
+        return flight
 
     def land_all(self) -> list[Flight]:
         """Take every request out, oldest first."""
         flights = list(self._flights.values())
         self._flights.clear()
+        self._size = 0
         return flights
 
     def cancel(self, request_id: FrameId | None) -> Flight | None:
         """Take a request out whose answer is not wanted any more, and remember to drop that answer."""
-        flight = self._flights.pop(request_id, None)
+        flight = self.land(request_id)
         if flight:
             self._unwanted[request_id] = None
             if len(self._unwanted) > MAX_IN_FLIGHT:
