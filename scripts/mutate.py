@@ -1,7 +1,7 @@
 """Mutation testing of the verifier: change one thing in it at a time, and see that a test fails.
 
 What no test notices is a survivor: either a test is missing, or the change does no harm, and then
-`mutation/harmless.toml` says why. The status is 1 if a survivor is not listed there, or what is listed is none.
+`mutation/survivors` says why. The status is 1 if a survivor is not listed there, or what is listed is none.
 """
 
 from __future__ import annotations

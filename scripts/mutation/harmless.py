@@ -1,4 +1,4 @@
-"""The mutants that no test notices and that do no harm, each with the reason why."""
+"""The mutants that no test notices and that do no harm, each with the reason why: a file for each room."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-LIST: Final = Path(__file__).with_name("harmless.toml")
+LISTS: Final = Path(__file__).with_name("survivors")
 
 
 def load() -> dict[str, str]:
     """Return the reason for each mutant, by its name."""
-    groups = tomllib.loads(LIST.read_text(encoding="utf-8")).get("group", [])
-    return {name: group["why"] for group in groups for name in group["mutants"]}
+    rooms = (tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(LISTS.glob("*.toml")))
+    return {name: group["why"] for room in rooms for group in room["group"] for name in group["mutants"]}
 
 
 def stale(listed: Iterable[str], existing: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The mutants of the verifier that no test notices, in `scripts/mutation/harmless.toml`."""
+"""The mutants of the verifier that no test notices, in `scripts/mutation/survivors`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from support.house import ROOT
 
-GROUPS: Final[list[dict[str, Any]]] = tomllib.loads(
-    (ROOT / "scripts" / "mutation" / "harmless.toml").read_text(encoding="utf-8")
-)["group"]
+LISTS: Final = sorted((ROOT / "scripts" / "mutation" / "survivors").glob("*.toml"))
+GROUPS: Final[list[dict[str, Any]]] = [
+    group for path in LISTS for group in tomllib.loads(path.read_text(encoding="utf-8"))["group"]
+]
 
 
 def test_each_that_is_listed_as_harmless_exists_and_is_listed_once() -> None:
