@@ -7,17 +7,17 @@ import re
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from support.gateway import Stage
 from support.host import WAIT_SECONDS
-from support.processes import wait_until
+from support.processes import peak_memory, wait_until, wait_until_still
 
 CALLS = 1500
 BULK = "x" * 6000
+MOST_MEMORY = 200 * 1024 * 1024
 
 # Does one thing after the other, and answers with more than a pipe holds before it reads on.
 SINGLE = """
@@ -32,12 +32,6 @@ for line in sys.stdin.buffer:
 """
 
 
-def _peak_memory(pid: int) -> int:
-    """Return the largest resident size of the gateway so far, in MiB."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) // 1024
-
-
 def test_a_burst_to_a_server_that_answers_before_it_reads_on_gets_every_answer(tmp_path: Path) -> None:
     stage = Stage(tmp_path, policy="version: 1\ndefaults: {write: allow}\naudit: {durability: flush}\n")
     with stage.wrap(sys.executable, "-c", SINGLE) as host:
@@ -47,7 +41,7 @@ def test_a_burst_to_a_server_that_answers_before_it_reads_on_gets_every_answer(t
             host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
         answered = [host.answer_to(number)["id"] for number in range(CALLS)]
         assert answered == list(range(CALLS))
-        assert _peak_memory(host.process.pid) < 200
+        assert peak_memory(host.process.pid) < MOST_MEMORY
 
 
 def test_large_requests_that_nobody_answers_are_bounded_together(tmp_path: Path) -> None:
@@ -70,7 +64,7 @@ def test_an_upstream_without_an_end_of_line_costs_no_more_than_a_frame(tmp_path:
     with stage.wrap(sys.executable, "-c", flood) as host:
         host.send({"jsonrpc": "2.0", "id": 1, "method": "nothing/known", "params": {}})
         assert json.loads(host.receive(WAIT_SECONDS) or b"")["error"]["code"] == -32010
-        assert _peak_memory(host.process.pid) < 200
+        assert peak_memory(host.process.pid) < MOST_MEMORY
 
 
 # Sends more than anybody keeps, and counts what it could send.
@@ -106,28 +100,14 @@ def _started(stage: Stage, script: str) -> Generator[subprocess.Popen[bytes]]:
             gateway.kill()
 
 
-def _wait_until_still(count: Callable[[], object]) -> None:
-    """Wait until something that is counted has not changed for a second."""
-    seen: list[object] = [None]
-    since = [time.monotonic()]
-
-    def is_still() -> bool:
-        now = count()
-        if now != seen[0]:
-            seen[0], since[0] = now, time.monotonic()
-        return time.monotonic() - since[0] > 1
-
-    wait_until(is_still)
-
-
 def test_a_host_that_does_not_read_makes_the_upstream_wait_and_loses_nothing(tmp_path: Path) -> None:
     sent = tmp_path / "sent"
     with _started(Stage(tmp_path), TALKER.format(frames=FRAMES, size=SIZE, sent=str(sent))) as gateway:
         assert gateway.stdin
         assert gateway.stdout
         wait_until(sent.exists)
-        _wait_until_still(sent.read_bytes)
-        assert _peak_memory(gateway.pid) < 200
+        wait_until_still(sent.read_bytes)
+        assert peak_memory(gateway.pid) < MOST_MEMORY
         told = [json.loads(gateway.stdout.readline())["params"]["n"] for _ in range(FRAMES)]
         assert told == list(range(FRAMES))
         gateway.stdin.close()
@@ -151,8 +131,8 @@ def test_an_upstream_that_does_not_read_makes_the_host_wait_and_loses_nothing(tm
 
         sender = threading.Thread(target=send)
         sender.start()
-        _wait_until_still(lambda: sent[0])
-        assert _peak_memory(gateway.pid) < 200
+        wait_until_still(lambda: sent[0])
+        assert peak_memory(gateway.pid) < MOST_MEMORY
         assert sent[0] < FRAMES
         may_read.touch()
         sender.join(WAIT_SECONDS)

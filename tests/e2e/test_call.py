@@ -105,7 +105,7 @@ def test_a_method_that_no_revision_names_is_refused_and_recorded(stage: Stage) -
 def test_a_slow_call_does_not_hold_up_a_fast_one(stage: Stage) -> None:
     with stage.wrap() as host:
         host.initialize()
-        slow = {"name": "wait", "arguments": {"seconds": 1.5}}
+        slow = {"name": "wait", "arguments": {"seconds": 2}}
         host.send({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": slow})
         host.send({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "echo", "arguments": {}}})
         assert [host.receive_message()["id"], host.receive_message()["id"]] == [2, 1]

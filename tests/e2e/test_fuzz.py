@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Generator
 from typing import Any, Final, NamedTuple, cast
 
@@ -17,8 +18,10 @@ from support.frames import INVALID, PASSED, UNREADABLE
 from support.gateway import Stage
 from support.host import RawHost
 from support.readings import readings
+from support.remote import host_of, policy_for, remote_server, requests_received, text_of
 
 EXAMPLES: Final = 800
+REMOTE_EXAMPLES: Final = 150
 POLICY: Final = """\
 version: 1
 upstreams: {recording: {access: {read: [echo], write: ["*"]}}}
@@ -98,6 +101,10 @@ class Stand(NamedTuple):
     stage: Stage
     pipe: int = -1
 
+    def bodies(self) -> list[bytes]:
+        """Return what has reached a remote upstream."""
+        return [request["body"] for request in requests_received(self.stage) if request["body"]]
+
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stand]:
@@ -120,6 +127,21 @@ def puppet(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stand]:
         pipe = os.open(path, os.O_WRONLY)
         yield Stand(host, stage, pipe)
         os.close(pipe)
+    assert stage.verify().returncode == 0
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stand]:
+    """Run the gateway in front of a remote server that keeps every request, and sends the lines of a file if asked."""
+    directory = tmp_path_factory.mktemp("remote")
+    with remote_server(directory) as url:
+        stage = Stage(
+            directory, policy=policy_for(url).replace("'*'", "[echo, lines]") + "audit: {durability: flush}\n"
+        )
+        with host_of(stage) as host:
+            host.initialize()
+            host.request("ping")
+            yield Stand(host, stage)
     assert stage.verify().returncode == 0
 
 
@@ -167,6 +189,42 @@ def test_what_an_upstream_sends_unasked_reaches_a_host_only_as_it_was_sent_and_a
     arrived = puppet.host.lines[before:-1]
     sent = iter(lines)
     assert all(any(line == one.removesuffix(b"\r") for one in sent) for line in arrived)
+    messages = [message for line in arrived for message in readings(line)]
+    assert [one for one in messages if not _is_harmless(one)] == []
+
+
+@settings(max_examples=REMOTE_EXAMPLES, deadline=None)
+@given(lines=LINES)
+def test_what_a_host_sends_reaches_a_remote_upstream_only_as_it_was_sent_and_as_policy_allows(
+    remote: Stand, lines: list[bytes]
+) -> None:
+    before = len(remote.bodies())
+    for line in lines:
+        remote.host.send(line)
+    remote.host.request("ping")
+    *arrived, last = remote.bodies()[before:]
+    assert json.loads(last)["method"] == "ping"
+    assert not Counter(arrived) - Counter(line.removesuffix(b"\r") for line in lines)
+    assert [message for line in arrived for message in readings(line) if not _is_allowed(message)] == []
+
+
+def _data(line: bytes) -> bytes:
+    """Return the data of an event that was to carry a line: it ends where the line has a CR, and is text in UTF-8."""
+    return line.partition(b"\r")[0].decode("utf-8", "replace").encode().strip()
+
+
+@settings(max_examples=REMOTE_EXAMPLES, deadline=None)
+@given(lines=LINES)
+def test_what_a_remote_upstream_sends_reaches_a_host_only_as_it_was_sent_and_as_policy_allows(
+    remote: Stand, lines: list[bytes]
+) -> None:
+    before = len(remote.host.lines)
+    file = remote.stage.directory / "lines"
+    file.write_bytes(b"\n".join(lines))
+    assert text_of(remote.host.call("lines", {"file": str(file)})) == "done"
+    *arrived, _ = remote.host.lines[before:]
+    sent = iter(lines)
+    assert all(any(line == _data(one) for one in sent) for line in arrived)
     messages = [message for line in arrived for message in readings(line)]
     assert [one for one in messages if not _is_harmless(one)] == []
 

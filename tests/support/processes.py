@@ -35,6 +35,20 @@ def wait_until(holds: Callable[[], bool]) -> None:
         pause.wait(0.01)
 
 
+def wait_until_still(count: Callable[[], object]) -> None:
+    """Wait until something that is counted has not changed for a second."""
+    seen: list[object] = [None]
+    since = [time.monotonic()]
+
+    def is_still() -> bool:
+        now = count()
+        if now != seen[0]:
+            seen[0], since[0] = now, time.monotonic()
+        return time.monotonic() - since[0] > 1
+
+    wait_until(is_still)
+
+
 def children_of(pid: int) -> list[int]:
     """Return the processes that a process has started and that it has not waited for."""
     listings = Path(f"/proc/{pid}/task").glob("*/children")

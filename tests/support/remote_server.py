@@ -17,6 +17,7 @@ import json
 import os
 import socket
 import sys
+import threading
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -50,9 +51,13 @@ def _call(answer: Callable[[Message], Awaitable[Response]]) -> Callable[[Message
     return answer
 
 
+def _is_modern(message: Message) -> bool:
+    return _META in message.get("params", {}).get("_meta", {})
+
+
 def _text(request: Message, text: str) -> Message:
     result: Message = {"content": [{"type": "text", "text": text}], "isError": False}
-    if _META in request.get("params", {}).get("_meta", {}):
+    if _is_modern(request):
         result["resultType"] = "complete"
     return {"jsonrpc": "2.0", "id": request["id"], "result": result}
 
@@ -127,6 +132,21 @@ async def _lines(message: Message) -> Response:
     """Send the lines of a file as they are, each as an event, and then the answer."""
     lines = await _lines_of(message)
     return _stream(*(b"data: " + line + b"\n\n" for line in lines), _event(_text(message, "done")))
+
+
+@_call
+async def _flood(message: Message) -> Response:
+    """Send many notifications, and say in a file how many of them somebody took, and then the answer."""
+    arguments = message["params"]["arguments"]
+    taken, data = Path(arguments["taken"]), "z" * arguments["size"]
+
+    async def send() -> AsyncGenerator[bytes]:
+        for number in range(arguments["count"]):
+            yield _event({"jsonrpc": "2.0", "method": "notifications/message", "params": {"n": number, "data": data}})
+            await asyncio.to_thread(taken.write_text, str(number))
+        yield _event(_text(message, "done"))
+
+    return _events(send())
 
 
 @_call
@@ -287,7 +307,8 @@ async def _answer(message: Message) -> Response:
             return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": {}})
         case _:
             error = {"code": -32601, "message": "no such method"}
-            return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "error": error}, 404)
+            status = 404 if _is_modern(message) else 200  # where there are sessions, 404 says that there is none
+            return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "error": error}, status)
 
 
 def _begin(message: Message, *, is_stateless: bool) -> Response:
@@ -327,14 +348,21 @@ async def _endpoint(request: Request, *, is_stateless: bool) -> Response:
 async def _take(message: Message, session: str | None, *, is_stateless: bool) -> Response:
     if message.get("method") == "initialize":
         return _begin(message, is_stateless=is_stateless)
-    is_modern = _META in message.get("params", {}).get("_meta", {})
-    if not is_stateless and not is_modern and session not in _sessions:
+    if not is_stateless and not _is_modern(message) and session not in _sessions:
         return Response("no such session", 404)
     if "id" in message and "method" in message:
         return await _answer(message)
     if "id" in message:
         _answers[message["id"]].set_result(message["result"])
+    if message.get("method") == "notifications/held":
+        await asyncio.to_thread(_wait_for, Path(message["params"]["until"]))
     return Response(status_code=202)
+
+
+def _wait_for(path: Path) -> None:
+    pause = threading.Event()
+    while not path.exists():
+        pause.wait(0.01)
 
 
 def _keep(request: Request, body: bytes) -> None:
