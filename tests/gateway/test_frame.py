@@ -49,6 +49,23 @@ def test_a_number_and_a_string_are_two_ids() -> None:
     assert number.id != text.id
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        *(("7", 7), ("-7", -7), ("0", 0), ('"a"', "a"), ('""', "")),
+        *(
+            (written, None)
+            for written in ("04", "-04", "00", "-", "+1", "1.0", "1e2", "0x1", "9" * 19, "true", '"\\u0061"')
+        ),
+    ],
+)
+@pytest.mark.parametrize("line", ['{"jsonrpc":"2.0","id":%s,"result":NaN}', '{"result":NaN,"jsonrpc":"2.0","id":%s}'])
+def test_what_is_no_frame_answers_a_request_only_under_an_id_that_can_be_told(
+    line: str, written: str, expected: object
+) -> None:
+    assert frame.answered_id((line % written).encode()) == expected
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -78,6 +78,7 @@ UNREADABLE: Final = {
     "an id of 5,000 digits": b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"method":"ping"}',
     "an argument of 5,000 digits": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":' + b"9" * 5000 + b"}}",
     "a number with a leading zero": b'{"jsonrpc":"2.0","id":01,"method":"ping"}',
+    "an answer to a number with a leading zero": b'{"jsonrpc":"2.0","id":-04,"result":{}}',
     "a hexadecimal number": b'{"jsonrpc":"2.0","id":0x1,"method":"ping"}',
     "nesting of 129": b'{"jsonrpc":"2.0","id":1,"method":"x","params":' + b'{"a":' * 128 + b"1" + b"}" * 129,
     "nesting of 100,000 arrays": b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":' + b"[" * 100_000,

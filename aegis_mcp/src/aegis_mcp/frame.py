@@ -266,7 +266,7 @@ _CR: Final = 0x0D
 END_SIZE: Final = 512
 """Bytes from the end of a frame in which its last member is looked for."""
 
-_ID: Final = rb'"id"\s{0,4}:\s{0,4}(-?\d{1,18}|"[ !#-\[\]-~]{0,256}")\s{0,4}'
+_ID: Final = rb'"id"\s{0,4}:\s{0,4}(-?(?:0|[1-9]\d{0,17})|"[ !#-\[\]-~]{0,256}")\s{0,4}'
 _VERSION: Final = rb'"jsonrpc"\s{0,4}:\s{0,4}"2\.0"\s{0,4}'
 _HEAD: Final = rb"\s{0,4}\{\s{0,4}(?:%b,\s{0,4})?(?:%b,\s{0,4})?(?:%b,\s{0,4})?" % (_VERSION, _ID, _VERSION)
 _ANSWER: Final = re.compile(_HEAD + rb'"(?:result|error)"\s{0,4}:')
