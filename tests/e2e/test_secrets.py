@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from support.auditor import environment
 from support.gateway import READS, Stage
+from support.loaded import run
 from support.secrets import corpus
 
 
 def _outputs_of_audit(stage: Stage) -> bytes:
     commands = (("inspect", "--format", "json"), ("inspect",), ("summarize", "--format", "json"), ("summarize",))
-    outputs: list[subprocess.CompletedProcess[bytes]] = []
-    for command in (*commands, ("verify",)):
-        line = [sys.executable, "-m", "aegis_audit", *command, str(stage.log)]
-        outputs.append(subprocess.run(line, capture_output=True, check=False, timeout=60))
+    outputs = [
+        run("aegis_audit", (*command, str(stage.log)), environment(), seconds=60)
+        for command in (*commands, ("verify",))
+    ]
     return b"".join(output.stdout + output.stderr for output in outputs)
 
 

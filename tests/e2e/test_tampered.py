@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from aegis_audit.verdict import Verdict
 from aegis_audit.verify import verify
+from support.auditor import COMMAND, Outcome, audit, environment
 from support.gateway import Stage
 from support.tampering import corpus
 
@@ -29,11 +28,9 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 def _judge(path: Path) -> tuple[int, set[str], str]:
     """Return the status, the ids of the findings that are no notes, and what was said on stderr."""
-    command = [sys.executable, "-m", "aegis_audit", "verify", "--format", "json", str(path)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=False)
-    report = json.loads(done.stdout)
-    assert report["exit_code"] == done.returncode
-    return done.returncode, {one["id"] for one in report["findings"] if not one["id"].startswith("AEG5")}, done.stderr
+    done = audit("verify", "--format", "json", path)
+    assert done.json["exit_code"] == done.status
+    return done.status, {one["id"] for one in done.json["findings"] if not one["id"].startswith("AEG5")}, done.stderr
 
 
 @pytest.mark.parametrize("part", range(8))
@@ -43,6 +40,23 @@ def test_every_tampering_is_named_by_the_real_command(lines: list[bytes], tmp_pa
         path.write_bytes(tampering.data)
         expected = {code.identifier for code in tampering.codes}
         assert _judge(path) == (tampering.exit_code, expected, ""), tampering.name
+
+
+def test_a_command_that_is_started_for_it_says_the_same(lines: list[bytes], tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    one_each = {tampering.codes: tampering for tampering in corpus(lines)}
+    for tampering in one_each.values():
+        path.write_bytes(tampering.data)
+        done = subprocess.run(
+            (*COMMAND, "verify", str(path)),
+            capture_output=True,
+            encoding="utf-8",
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+        assert Outcome(done.returncode, done.stdout, done.stderr) == audit("verify", path), tampering.name
+    assert len(one_each) > 10
 
 
 @pytest.mark.parametrize("part", range(8))

@@ -15,6 +15,7 @@ from aegis_mcp.pins.definition import Definition, Kind
 from support.auditor import run_on_terminal
 from support.definitions import READ_FILE, first_use, lock_file, named, pins
 from support.host import environment
+from support.loaded import run_text
 
 COMMAND: Final = (sys.executable, "-m", "aegis_mcp", "pins")
 EVIL: Final[dict[str, Any]] = {
@@ -26,10 +27,7 @@ EVIL: Final[dict[str, Any]] = {
 
 def _run(directory: Path, *words: str, policy: bool = True) -> subprocess.CompletedProcess[str]:
     options = ("--policy", str(directory / "policy.yaml")) if policy else ()
-    env = environment(directory / "home")
-    return subprocess.run(
-        (*COMMAND, *words, *options), capture_output=True, encoding="utf-8", env=env, timeout=60, check=False
-    )
+    return run_text("aegis_mcp", ("pins", *words, *options), environment(directory / "home"), seconds=60)
 
 
 def _json(directory: Path, *words: str) -> dict[str, Any]:

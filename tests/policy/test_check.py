@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from support.host import environment
+from support.loaded import run_text
 
 
 def _check(
     home: Path, *before: str, after: tuple[str, ...] = (), variable: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "aegis_mcp", *before, "policy", "check", *after]
     env = environment(home, {"AEGIS_POLICY": variable} if variable else {})
-    return subprocess.run(command, capture_output=True, encoding="utf-8", env=env, timeout=60, check=False)
+    return run_text("aegis_mcp", (*before, "policy", "check", *after), env, seconds=60)
 
 
 def test_the_option_may_stand_before_the_command(tmp_path: Path) -> None:

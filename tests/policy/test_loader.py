@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from aegis_mcp.policy import loader
 from aegis_mcp.settings import ArgumentMode, AuditSettings, Durability, OnFailure
 from support.host import environment
 from support.house import ROOT
+from support.loaded import run_text
 
 RULE = "version: 1\nrules:\n- "
 
@@ -167,9 +167,8 @@ def test_the_examples_in_the_shipped_policy_are_accepted_once_uncommented() -> N
 
 def _check(tmp_path: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "p.yaml").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "aegis_mcp", "policy", "check", "--policy", str(tmp_path / "p.yaml"), *options]
-    env = environment(tmp_path)
-    return subprocess.run(command, capture_output=True, encoding="utf-8", env=env, timeout=60, check=False)
+    command = ("policy", "check", "--policy", str(tmp_path / "p.yaml"), *options)
+    return run_text("aegis_mcp", command, environment(tmp_path), seconds=60)
 
 
 def test_the_command_names_every_mistake_and_exits_2(tmp_path: Path) -> None:

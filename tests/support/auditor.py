@@ -16,6 +16,8 @@ from typing import Any, Final, Self
 
 import pytest
 
+from support.loaded import run
+
 WAIT_SECONDS: Final = 30.0
 COMMAND: Final = (sys.executable, "-m", "aegis_audit")
 
@@ -36,14 +38,7 @@ class Outcome:
 
 def audit(*arguments: str | Path, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Outcome:
     """Run the command with its output in pipes."""
-    done = subprocess.run(
-        (*COMMAND, *arguments),
-        input=stdin,
-        capture_output=True,
-        check=False,
-        timeout=WAIT_SECONDS,
-        env=environment(env),
-    )
+    done = run("aegis_audit", map(str, arguments), environment(env), stdin=stdin, seconds=WAIT_SECONDS)
     return Outcome(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
 
 

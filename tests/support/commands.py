@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.host import GATEWAY, environment
+from support import loaded
+from support.host import environment
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,5 @@ class Done:
 
 def run(home: Path, *arguments: str, extra: Mapping[str, str] | None = None, stdin: bytes = b"") -> Done:
     """Run a command; every wait is bounded."""
-    env = environment(home, extra)
-    done = subprocess.run((*GATEWAY, *arguments), capture_output=True, env=env, input=stdin, timeout=90, check=False)
+    done = loaded.run("aegis_mcp", arguments, environment(home, extra), stdin=stdin, seconds=90)
     return Done(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))

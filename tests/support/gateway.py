@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from support.auditor import environment as environment_of_audit
 from support.host import GATEWAY, RawHost, environment
+from support.loaded import run_text
 
 UPSTREAM: Final = Path(__file__).with_name("upstream.py")
 
@@ -97,5 +99,4 @@ class Stage:
 
     def audit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `aegis-audit`."""
-        command = (sys.executable, "-m", "aegis_audit", *arguments)
-        return subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=120)
+        return run_text("aegis_audit", arguments, environment_of_audit(), seconds=120)
