@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from support.gateway import Stage
 from support.host import GATEWAY, RawHost, environment
+from support.processes import wait_until
 from support.remote import host_of, policy_for, remote_server, requests_received, text_of
 
 MODERN: Final[dict[str, Any]] = {
@@ -27,6 +29,11 @@ CHANGED: Final = b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}
 
 def _frames(stage: Stage) -> list[bytes]:
     return [request["body"] for request in requests_received(stage) if request["method"] == "POST"]
+
+
+def _takes_connections(port: int) -> bool:
+    with socket.socket() as peer:
+        return peer.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _call(number: int, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -218,9 +225,11 @@ def test_a_server_that_dies_in_a_call_is_answered_for_and_gone_on_with_once_it_i
         with host_of(stage) as host:
             host.initialize()
             assert text_of(host.call("die", {})) == "No answer: the upstream 'remote' broke the connection off"
+            port = urlsplit(url).port or 0
+            wait_until(lambda: not _takes_connections(port))  # a process that ends closes one socket after the other
             why = "could not be reached: nothing takes connections there"
             assert text_of(host.call("echo", {})) == f"No answer: the upstream 'remote' {why}"
-            with remote_server(tmp_path, "--port", str(urlsplit(url).port)):
+            with remote_server(tmp_path, "--port", str(port)):
                 assert text_of(host.call("echo", {"n": 1})) == '{"n": 1}'
     assert host.lines.count(CHANGED) == 1
     assert [entry["event"].get("status") for entry in stage.requests()] == [None, "upstream_lost"] * 2 + [None, "ok"]
