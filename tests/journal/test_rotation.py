@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from support.journals import append, entries, is_strict_chain, journal, kinds, log_of, numbers
+import pytest
+
+from aegis_audit.entry import Draft
+from support.auditor import audit
+from support.journals import append, draft, entries, is_strict_chain, journal, kinds, log_of, numbers
 
 
 def test_a_renamed_log_goes_on_in_a_new_segment(tmp_path: Path) -> None:
@@ -42,6 +47,40 @@ def test_two_writers_open_one_segment_after_a_rotation(tmp_path: Path) -> None:
     assert kinds(old, log) == ["log_opened", "segment_opened"]
     assert is_strict_chain(old, log)
     assert numbers(old, log) == [1, 2, 3, 4, 5]
+
+
+class Meanwhile(list[Draft]):
+    """Entries that something happens to the log before, when it was looked at and nothing is written yet."""
+
+    def __init__(self, act: Callable[[], object], *drafts: Draft) -> None:
+        super().__init__(drafts)
+        self._act = act
+
+    def __iter__(self) -> Iterator[Draft]:
+        self._act()
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("is_created", [True, False])
+def test_what_is_written_after_a_renamed_log_was_compressed_is_written_again(tmp_path: Path, is_created: bool) -> None:
+    writer, log = journal(tmp_path), log_of(tmp_path)
+    old = log.with_suffix(".log.1")
+
+    def compress() -> None:
+        shutil.copy(log, old)
+        log.unlink()
+        if is_created:
+            log.touch(mode=0o600)
+
+    append(writer, 1)
+    writer.append(Meanwhile(compress, draft(2), draft(3)), is_synced=False, patience=10)
+    append(writer, 4)
+    opened = entries(log)[0]
+    assert opened.event["reason"] == ("rotated" if is_created else "missing")
+    assert (opened.event["first_seq"], opened.event["replay"]) == (4, [2, 3])
+    assert is_strict_chain(old, log)
+    assert numbers(old, log) == [1, 2, 3, 4]
+    assert [audit("verify", *paths).status for paths in ((old, log), (old,), (log,))] == [0, 0, 0]
 
 
 def test_lines_between_copy_and_truncation_are_written_again(tmp_path: Path) -> None:

@@ -46,13 +46,15 @@ class Journal:
         """
         try:
             with self._storage.locked(patience):
-                mark = self._writer.write(self._ready(), drafts, is_synced=is_synced)
+                start = self._ready()
+                mark = self._writer.write(start, drafts, is_synced=is_synced)
                 if self._storage.size(mark) < mark.offset:
                     # Cut between the look and now: what was just written may be gone with the rest.
                     mark = self._mending.open_segment(mark, "truncated")
                 head = mark.head
                 if self._signing.is_due(mark):
-                    self._sign(mark, is_synced=is_synced)
+                    mark = self._sign(mark, is_synced=is_synced)
+                self._write_again(start, mark)
                 return head
         except OSError as exc:
             self._storage.drop_log()
@@ -63,7 +65,7 @@ class Journal:
         with self._settled(patience) as mark:
             if not mark.unsigned:
                 return mark
-            return self._signing.checkpoint(mark, is_synced=True, epoch=EPOCH)
+            return self._write_again(mark, self._signing.checkpoint(mark, is_synced=True, epoch=EPOCH))
 
     def rotate(self, reason: str, *, patience: float) -> Path | None:
         """Let the log go on in a new segment, and drop what is not to be kept; wait at most `patience` seconds.
@@ -107,10 +109,21 @@ class Journal:
             mark = self._rotate_full(mark)
         return self._signing.demand(mark)
 
-    def _sign(self, mark: Mark, *, is_synced: bool) -> None:
+    def _sign(self, mark: Mark, *, is_synced: bool) -> Mark:
         # The entries are in the log: what is wrong with a key is said to whoever writes the next ones.
         with suppress(AuditUnavailable):
-            self._signing.checkpoint(mark, is_synced=is_synced)
+            return self._signing.checkpoint(mark, is_synced=is_synced)
+        return mark
+
+    def _write_again(self, start: Mark, mark: Mark) -> Mark:
+        """Write what was written since `start` once more, if the log was renamed before all of it was there.
+
+        Whoever has renamed the file may have compressed it by then, and removes what was written to it since.
+        """
+        state = self._storage.log_state()
+        if state and state.st_ino == mark.inode:
+            return mark
+        return self._mending.open_segment(mark, "rotated" if state else "missing", since=start.ring)
 
     def _rotate_full(self, mark: Mark) -> Mark:
         try:

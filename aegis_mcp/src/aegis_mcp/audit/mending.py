@@ -50,8 +50,11 @@ class Mending:
         is_cut = state.st_size < mark.offset or self._was_cut(mark)
         return self.open_segment(mark, "truncated") if is_cut else self._take_over(mark)
 
-    def open_segment(self, mark: Mark, reason: str) -> Mark:
-        """Go on in what stands at the path now: another file than before, a new one, or one that somebody has cut."""
+    def open_segment(self, mark: Mark, reason: str, *, since: int | None = None) -> Mark:
+        """Go on in what stands at the path now: another file than before, a new one, or one that somebody has cut.
+
+        What was written to the tail from `since` on, with which the log ends, is written again.
+        """
         inode, size = self._storage.create_log()
         content = self._storage.read(inode, 0, size)
         kept = self._storage.recall(mark.ring, RING_SIZE)
@@ -68,8 +71,14 @@ class Mending:
             return self._take_over(mark._replace(inode=inode, offset=0))
         lost = self._lost_with_cut(mark, content) if reason == "truncated" else Lost([], [])
         again = [one for one in survey.numbered(ahead.data, ahead.head.seq) if one[1] not in content]
+        again += self._written(mark, since)
         end = _behind(mark, ahead)._replace(inode=inode, offset=size)
         return self._write_opening(end, reason, replace(lost, lines=[*lost.lines, *again]), found)
+
+    def _written(self, mark: Mark, since: int | None) -> list[tuple[int, bytes]]:
+        size = 0 if since is None else mark.ring - since
+        data = self._storage.recall(mark.ring - size, size) if size <= RING_SIZE else b""
+        return survey.numbered(data, mark.head.seq)
 
     def _was_cut(self, mark: Mark) -> bool:
         """Tell whether a log that is longer than its mark says was cut before, and has grown again."""
