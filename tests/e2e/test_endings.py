@@ -125,6 +125,28 @@ def test_a_cancelled_call_is_recorded_as_such_and_its_late_answer_is_dropped(tmp
     assert statuses == [None, "cancelled", None, "ok"]
 
 
+# A defect, as nobody would expect one.
+DEFECT = """
+import orjson
+def loads(data):
+    return known(data) if b"surprise" not in data else 1 / 0
+known, orjson.loads = orjson.loads, loads
+"""
+
+
+def test_a_defect_ends_the_gateway_which_says_so_here_and_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(DEFECT, encoding="utf-8")
+    stage = Stage(tmp_path, extra_environment={"PYTHONPATH": str(tmp_path)})
+    host = stage.wrap()
+    host.initialize()
+    host.send({"jsonrpc": "2.0", "id": 1, "method": "surprise", "params": {}})
+    assert host.process.wait(20) == 70
+    host.close()
+    assert host.stderr == b"aegis-mcp: internal error: ZeroDivisionError; please report it\n"
+    last = [entry["event"] for entry in stage.entries() if "kind" in entry["event"]][-1]
+    assert (last["kind"], last["reason"]) == ("gateway_stopped", "an internal error")
+
+
 def test_a_command_that_is_not_there_is_explained(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     host = stage.wrap("no-such-program")

@@ -110,6 +110,7 @@ def test_the_shipped_policy_knows_the_filesystem_server_by_its_name(folder: Path
     assert write["isError"] is True
 
 
+@pytest.mark.usefixtures("either_way")
 def test_the_client_of_the_sdk_works_through_the_gateway(folder: Path, tmp_path: Path) -> None:
     stage = Stage(tmp_path, policy=WITHIN.format(folder=folder / "drafts"))
     command, *arguments = stage.command(*filesystem_server(folder), name="files")

@@ -10,6 +10,7 @@ import pytest
 from support.gateway import READS, Stage
 from support.host import RawHost
 from support.processes import wait_until
+from support.remote import host_of, policy_for, remote_server
 
 WRITES: Final = READS.replace("version: 1\n", "version: 1\ndefaults: {write: allow}\n")
 CHANGED: Final = b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'
@@ -30,6 +31,7 @@ def _is_refused(host: RawHost, tool: str = "write") -> bool:
     return host.call(tool, {})["result"]["isError"]
 
 
+@pytest.mark.usefixtures("either_way")
 def test_the_next_call_is_judged_by_the_policy_as_it_is_now(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     with stage.wrap() as host:
@@ -113,6 +115,18 @@ def test_what_is_read_at_the_start_only_is_said_so(tmp_path: Path, more: str, de
         wait_until(lambda: f"what has changed in {deferred} holds from the next start".encode() in host.stderr)
     assert [event.get("deferred") for event in _events(stage, "policy_loaded")] == [None, deferred]
     assert stage.requests()[0]["event"]["arguments"]["password"].startswith("hmac-sha256:")
+
+
+def test_where_a_remote_server_is_asked_changes_with_the_next_start(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy=policy_for(url, "allow_private: false"))
+        with host_of(stage) as host:
+            host.initialize()
+            _change(stage, policy_for(url, "allow_private: true").replace("'*'", "echo"))
+            assert host.receive() == CHANGED
+            assert not _is_refused(host, "echo")
+            assert _is_refused(host, "progress")
+    assert [event.get("deferred") for event in _events(stage, "policy_loaded")] == [None, "upstreams.remote"]
 
 
 def test_a_file_that_is_written_anew_with_what_it_held_changes_nothing(tmp_path: Path) -> None:

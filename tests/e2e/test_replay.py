@@ -72,8 +72,12 @@ def _expected(tool: str, arguments: dict[str, Any]) -> tuple[str, str] | None:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """Return a directory in which a gateway has taken all calls, in an order of which nothing is known."""
-    stage = Stage(tmp_path_factory.mktemp("replay"), policy=OLD)
+    return _called(tmp_path_factory.mktemp("replay"))
+
+
+def _called(directory: Path) -> Stage:
+    """Have a gateway take all calls, in an order of which nothing is known."""
+    stage = Stage(directory, policy=OLD)
     with stage.wrap() as host:
         host.initialize()
         host.request("tools/list")
@@ -98,6 +102,15 @@ def _judged(stage: Stage) -> Iterator[dict[str, Any]]:
 
 
 def test_exactly_the_calls_whose_decision_changes_are_listed(stage: Stage) -> None:
+    _compare(stage)
+
+
+@pytest.mark.usefixtures("over_http")
+def test_exactly_the_calls_of_a_remote_server_whose_decision_changes_are_listed(tmp_path: Path) -> None:
+    _compare(_called(tmp_path))
+
+
+def _compare(stage: Stage) -> None:
     expected: dict[int, tuple[str, str]] = {}
     for entry in _judged(stage):
         if change := _expected(*_asked(entry["event"]["request_id"])):

@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import pytest
 from support.gateway import Stage
 from support.host import RawHost
 from support.processes import wait_until
+from support.remote import staged
 from support.tools import program
 
 pytestmark = [pytest.mark.logrotate, pytest.mark.timeout(600)]
@@ -47,7 +49,7 @@ STANZA = """
 class Caller:
     """One host after the other, each with a gateway of its own; `answered` are the numbers of calls that came back."""
 
-    stage: Stage
+    start: Callable[[], RawHost]
     name: int
     is_over: threading.Event
     answered: list[int] = field(default_factory=list[int])
@@ -56,7 +58,7 @@ class Caller:
 
     def run(self) -> None:
         while not self.is_over.is_set():
-            self.host = self.stage.wrap()
+            self.host = self.start()
             with contextlib.suppress(AssertionError, OSError, queue.Empty):
                 self.host.initialize()
                 while not self.is_over.is_set():
@@ -74,19 +76,25 @@ def _rotate(stage: Stage, config: Path) -> None:
     wait_until(lambda: time.time() > second + 1.1)
 
 
-def _load(stage: Stage, how: str, kills: random.Random | None) -> dict[int, list[int]]:
+def _load(
+    stage: Stage,
+    how: str,
+    start: Callable[[], RawHost],
+    kills: random.Random | None = None,
+    rotations: int = ROTATIONS,
+) -> dict[int, list[int]]:
     """Rotate while all call; return the numbers of the calls that each got an answer to."""
     config = stage.directory / "logrotate.conf"
     config.write_text(STANZA.format(log=stage.log, how=how), encoding="utf-8")
     config.chmod(0o600)
     is_over = threading.Event()
-    callers = [Caller(stage, name, is_over) for name in range(GATEWAYS)]
+    callers = [Caller(start, name, is_over) for name in range(GATEWAYS)]
     threads = [threading.Thread(target=caller.run) for caller in callers]
     for thread in threads:
         thread.start()
     try:
         wait_until(lambda: all(caller.answered for caller in callers))
-        for _ in range(ROTATIONS):
+        for _ in range(rotations):
             if kills and (host := kills.choice(callers).host):
                 host.process.kill()
             _rotate(stage, config)
@@ -108,9 +116,20 @@ def _intents(stage: Stage) -> Counter[tuple[int, int]]:
 @pytest.mark.parametrize("how", ["create 0600", "copytruncate"])
 def test_every_call_is_there_once_and_every_segment_is_whole(tmp_path: Path, how: str) -> None:
     stage = Stage(tmp_path)
-    answered = _load(stage, how, None)
+    answered = _load(stage, how, stage.wrap)
+    _check(stage, answered, ROTATIONS)
+
+
+def test_every_call_of_a_remote_server_is_there_once_and_every_segment_is_whole(tmp_path: Path) -> None:
+    with staged("url", tmp_path) as (stage, start):
+        answered = _load(stage, "create 0600", start, rotations=2)
+    _check(stage, answered, 2)
+
+
+def _check(stage: Stage, answered: dict[int, list[int]], rotations: int) -> None:
+    """See that all is whole: the log, each of its segments, and the calls in it."""
     segments = [path for path in stage.log.parent.iterdir() if path.is_file()]
-    assert len(segments) > ROTATIONS // 2
+    assert len(segments) > rotations // 2
     verified = stage.verify(stage.log.parent)
     assert verified.returncode == 0, verified.stdout
     assert [path.name for path in segments if path.stat().st_size and stage.verify(path).returncode] == []
@@ -123,7 +142,7 @@ def test_kills_meanwhile_lose_no_call_that_was_answered_and_are_never_called_tam
     tmp_path: Path, how: str
 ) -> None:
     stage = Stage(tmp_path)
-    answered = _load(stage, how, random.Random(20261126))
+    answered = _load(stage, how, stage.wrap, random.Random(20261126))
     verified = stage.verify(stage.log.parent)
     assert verified.returncode in {0, 4}, verified.stdout
     intents = _intents(stage)

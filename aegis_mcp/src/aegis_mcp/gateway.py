@@ -67,6 +67,7 @@ class Gateway:
         # A gate that cannot judge must not stay open, nor shut without a word.
         if not task.cancelled() and task.exception():
             self._failure = task.exception()
+            self._why = "an internal error"
             self._stop.set()
 
     async def _tend(self) -> None:
