@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from support.frames import INVALID, PASSED, UNREADABLE
 from support.gateway import Stage
 from support.host import RawHost
+from support.processes import wait_until
 from support.readings import readings
 from support.remote import host_of, policy_for, remote_server, requests_received, text_of
 
@@ -154,6 +155,15 @@ def _is_allowed(message: dict[str, Any]) -> bool:
     return method in PASSES or str(method).startswith("notifications/")
 
 
+def _asks(line: bytes) -> bool:
+    """Tell whether a line must be answered: it is not blank, and nobody can take it for a notification or an answer."""
+    return bool(line.strip()) and not any(
+        str(message.get("method")).startswith("notifications/")
+        or ("method" not in message and not {"result", "error"}.isdisjoint(message))
+        for message in readings(line)
+    )
+
+
 def _is_harmless(message: dict[str, Any]) -> bool:
     """Tell whether policy lets an upstream say it: it may ask nothing but whether the host is there."""
     method = str(message.get("method"))
@@ -165,10 +175,12 @@ def _is_harmless(message: dict[str, Any]) -> bool:
 def test_what_a_host_sends_reaches_an_upstream_only_as_it_was_sent_and_as_policy_allows(
     recording: Stand, lines: list[bytes]
 ) -> None:
-    before = recording.stage.received.stat().st_size
+    before, heard = recording.stage.received.stat().st_size, len(recording.host.lines)
     for line in lines:
         recording.host.send(line)
     recording.host.request("ping")
+    asked = sum(map(_asks, lines)) + 1  # the upstream does not answer in order
+    wait_until(lambda: len(recording.host.lines) - heard >= asked)
     arrived = recording.stage.received.read_bytes()[before:].splitlines()[:-1]
     sent = iter(lines)
     # In the order in which they were sent; the CR of a line that ends with CR LF is part of its end.
