@@ -12,6 +12,7 @@ import pytest
 from aegis_audit.entry import Draft
 from support.auditor import audit
 from support.journals import append, draft, entries, is_strict_chain, journal, kinds, log_of, numbers
+from support.signatures import signed_journal
 
 
 def test_a_renamed_log_goes_on_in_a_new_segment(tmp_path: Path) -> None:
@@ -81,6 +82,25 @@ def test_what_is_written_after_a_renamed_log_was_compressed_is_written_again(tmp
     assert is_strict_chain(old, log)
     assert numbers(old, log) == [1, 2, 3, 4]
     assert [audit("verify", *paths).status for paths in ((old, log), (old,), (log,))] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("count", [2, 300])
+def test_what_is_written_after_a_log_was_copied_and_cut_is_in_the_new_segment(tmp_path: Path, count: int) -> None:
+    writer, log = signed_journal(tmp_path), log_of(tmp_path)
+    copy = log.with_suffix(".log.1")
+
+    def cut() -> None:
+        shutil.copy(log, copy)
+        os.truncate(log, 0)
+
+    append(writer, 1)
+    writer.append(Meanwhile(cut, *map(draft, range(2, 2 + count))), is_synced=False, patience=10)
+    append(writer, 2 + count)
+    writer.checkpoint(patience=10)
+    assert [entry.event["reason"] for entry in entries(log) if entry.kind == "segment_opened"] == ["truncated"]
+    assert is_strict_chain(copy, log)
+    assert numbers(copy, log) == list(range(1, 3 + count))
+    assert [audit("verify", *paths).status for paths in ((copy, log), (copy,), (log,))] == [0, 0, 0]
 
 
 def test_lines_between_copy_and_truncation_are_written_again(tmp_path: Path) -> None:

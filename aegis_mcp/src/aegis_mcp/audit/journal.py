@@ -48,13 +48,10 @@ class Journal:
             with self._storage.locked(patience):
                 start = self._ready()
                 mark = self._writer.write(start, drafts, is_synced=is_synced)
-                if self._storage.size(mark) < mark.offset:
-                    # Cut between the look and now: what was just written may be gone with the rest.
-                    mark = self._mending.open_segment(mark, "truncated")
                 head = mark.head
                 if self._signing.is_due(mark):
                     mark = self._sign(mark, is_synced=is_synced)
-                self._write_again(start, mark)
+                self._look_again(start, mark)
                 return head
         except OSError as exc:
             self._storage.drop_log()
@@ -65,7 +62,7 @@ class Journal:
         with self._settled(patience) as mark:
             if not mark.unsigned:
                 return mark
-            return self._write_again(mark, self._signing.checkpoint(mark, is_synced=True, epoch=EPOCH))
+            return self._look_again(mark, self._signing.checkpoint(mark, is_synced=True, epoch=EPOCH))
 
     def rotate(self, reason: str, *, patience: float) -> Path | None:
         """Let the log go on in a new segment, and drop what is not to be kept; wait at most `patience` seconds.
@@ -115,15 +112,15 @@ class Journal:
             return self._signing.checkpoint(mark, is_synced=is_synced)
         return mark
 
-    def _write_again(self, start: Mark, mark: Mark) -> Mark:
-        """Write what was written since `start` once more, if the log was renamed before all of it was there.
+    def _look_again(self, start: Mark, mark: Mark) -> Mark:
+        """Write what was written since `start` once more, if the log was renamed or cut before all of it was there.
 
-        Whoever has renamed the file may have compressed it by then, and removes what was written to it since.
+        It may be gone: with what was cut, or because whoever has renamed the file had compressed it by then.
         """
         state = self._storage.log_state()
-        if state and state.st_ino == mark.inode:
-            return mark
-        return self._mending.open_segment(mark, "rotated" if state else "missing", since=start.ring)
+        if state is None or state.st_ino != mark.inode:
+            return self._mending.open_segment(mark, "rotated" if state else "missing", since=start.ring)
+        return self._mending.open_segment(mark, "truncated") if state.st_size < mark.offset else mark
 
     def _rotate_full(self, mark: Mark) -> Mark:
         try:

@@ -217,10 +217,6 @@ class Storage:
             os.close(descriptor)
         new.replace(self._sidecar / "checkpoint")
 
-    def size(self, mark: Mark) -> int:
-        """Return how many bytes the log has now."""
-        return os.lseek(self._open_log(mark.inode), 0, os.SEEK_END)
-
     def changed_at(self, mark: Mark) -> int:
         """Return when the log was changed last, in nanoseconds since the epoch."""
         return os.fstat(self._open_log(mark.inode)).st_mtime_ns
