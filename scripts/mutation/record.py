@@ -13,7 +13,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mutation.division import OUT_OF_BOUNDS
 from mutation.mutants import Mutant
 from mutation.touch import Lines
 
@@ -55,7 +54,8 @@ class Record:
                 file.write(json.dumps((name, files, said)).encode() + b"\n")
 
     def _files_of(self, mutant: Mutant, killer: str | None) -> str:
-        tests = [] if killer is None or killer == OUT_OF_BOUNDS else [self._root / _file(killer)]
+        # It may have been no test: the module cannot be loaded, or a bound was reached.
+        tests = [self._root / _file(killer)] if killer and "::" in killer else []
         return _digest((mutant.path, *tests))
 
     def _files_of_test(self, test: str) -> str:

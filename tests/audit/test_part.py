@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_audit.checks.digest import UNREAD, Digest, Digested, digest
+from aegis_audit.chain import Head
+from aegis_audit.checks.digest import MAX_ENTRIES, UNREAD, Digest, Digested, digest
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.scan import Inquiry, Parts, scan
@@ -39,25 +41,31 @@ def learnt(lines: Iterable[bytes]) -> Shapes:
 SHAPES = learnt(LINES[1:3])
 
 
-def judged(path: Path, size: int | None = None, *, lost: frozenset[int] = frozenset()) -> tuple[object, ...]:
-    """Return all that a scan says; `size` is that of the parts, of which those that are `lost` are not digested."""
+def judged(
+    path: Path, size: int | None = None, *, lost: frozenset[int] = frozenset(), most: int = MAX_ENTRIES
+) -> tuple[object, ...]:
+    """Return all that a scan says.
+
+    The parts have this `size`; those that are `lost` are not digested, and a digest of the others stands for no more
+    than about `most` entries.
+    """
     found = Findings()
     ledgers = Ledgers(found, Trust(), sizes=(4, 9))
     inquiry = Inquiry(found, Shapes(), ledgers, WATCHED)
-    result = scan(Segment(str(path)), inquiry, parts=parts(path, size, lost) if size else None)
+    result = scan(Segment(str(path)), inquiry, parts=parts(path, size, lost, most) if size else None)
     ledgers.settle()
     pairing = result.pairing.intents, result.pairing.outcomes
     counted = result.entries, result.size, result.stored, result.lines, result.sessions, result.lost
     return found.kept(), result.runs, result.last, ledgers.all, counted, pairing
 
 
-def parts(path: Path, size: int, lost: frozenset[int]) -> Parts:
+def parts(path: Path, size: int, lost: frozenset[int], most: int) -> Parts:
     divided = divide(Segment(str(path)))
     assert divided
 
     def digested() -> Generator[tuple[Part, Digested]]:
         for number, part in enumerate(divided.parts(size)):
-            yield part, UNREAD if number in lost else digest(part, WATCHED, SHAPES)
+            yield part, UNREAD if number in lost else digest(part, WATCHED, SHAPES, most=most)
         divided.close()
 
     return Parts(divided, digested())
@@ -103,7 +111,7 @@ def test_whatever_stands_in_a_segment_is_judged_the_same_in_any_parts_and_as_a_w
     for _ in range(flips if content and flips < 3 else 0):
         content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     path = write(tmp_path_factory.mktemp("log") / "audit.log", [bytes(content)])
-    assert judged(path, size, lost=lost) == judged(path)
+    assert judged(path, size, lost=lost, most=data.draw(st.integers(1, 9))) == judged(path)
 
 
 def test_calls_of_one_trace_are_paired_the_same_in_any_parts_and_as_a_whole(tmp_path: Path) -> None:
@@ -116,16 +124,69 @@ def test_calls_of_one_trace_are_paired_the_same_in_any_parts_and_as_a_whole(tmp_
     assert [judged(path, size) for size in range(1, 12_000, 500)] == [whole] * 24
 
 
-def test_one_digest_stands_for_all_calls_of_a_part(tmp_path: Path) -> None:
-    path = write(tmp_path / "audit.log", small_log(50))
+def digested(path: Path, shapes: Shapes, most: int = MAX_ENTRIES) -> Digested:
+    """Return what a file is made of that is read as one part."""
     divided = divide(Segment(str(path)))
     assert divided
-    (part,) = divided.parts()
+    (part,) = divided.parts(LONG)
     divided.close()
-    opening, calls = digest(part, WATCHED, Shapes()).items
-    assert opening == small_log(50)[0]
+    return digest(part, WATCHED, shapes, most=most)
+
+
+@pytest.mark.parametrize("most", [1, 6, 100, MAX_ENTRIES])
+def test_digests_of_no_more_than_so_many_entries_stand_for_all_calls_of_a_part(tmp_path: Path, most: int) -> None:
+    lines = small_log(90)  # one block, so that each line is taken on its own
+    path = write(tmp_path / "audit.log", lines)
+    hashes = [line[15:79].decode("ascii") for line in lines]
+    (opening, *calls), is_whole = digested(path, Shapes(), most)
+    assert (opening, is_whole) == (lines[0], True)
+    done = 1
+    for call in calls:
+        assert isinstance(call, Digest)
+        begin, done = done, done + call.entries
+        assert (call.entries, call.base) == (min(most, 181 - begin), Head(begin - 1, hashes[begin - 1]))
+        assert (call.length, call.last_hash) == (sum(map(len, lines[begin:done])), hashes[done - 1])
+        assert call.known_hashes == {seq: hashes[seq] for seq in WATCHED if begin <= seq < done}
+        assert (len(call.intents), len(call.outcomes)) == (done % 2 ^ 1, begin % 2 ^ 1)
+        assert call.sessions == (["5e" * 16] if begin == 1 else [])
+    assert done == 181
+    assert judged(path, LONG, most=most) == judged(path)
+
+
+def test_lines_that_are_taken_together_are_in_one_digest_with_those_behind_them(tmp_path: Path) -> None:
+    lines = small_log(600)
+    path = write(tmp_path / "audit.log", [*lines, b"no entry\n", *small_log(1)])
+    (opening, calls), is_whole = digested(path, SHAPES)
     assert isinstance(calls, Digest)
-    assert (calls.entries, calls.intents, calls.outcomes) == (100, [], [])
+    assert (opening, calls.entries, calls.length, is_whole) == (lines[0], 1200, sum(map(len, lines[1:])), False)
+    assert judged(path, LONG) == judged(path)
+
+
+def test_an_entry_whose_clock_was_set_back_is_judged_the_same_in_parts_and_as_a_whole(tmp_path: Path) -> None:
+    log = LogBuilder()
+    log.open_log()
+    log.call(1)
+    log.now -= timedelta(hours=1)
+    log.call(2)
+    path = write(tmp_path / "audit.log", log.lines)
+    whole = judged(path)
+    assert "CLOCK_STEP" in repr(whole[0])
+    assert [judged(path, size) for size in (1, LONG)] == [whole] * 2
+
+
+def test_a_digest_of_entries_that_follow_another_one_is_not_taken(tmp_path: Path) -> None:
+    one, other = (write(tmp_path / f"{name}.log", small_log(2, session_id=name)) for name in ("ab" * 16, "cd" * 16))
+    (opening, _), _ = digested(one, SHAPES)
+    _, calls = digested(other, SHAPES).items
+    false = Digested((opening, calls), is_whole=True)
+    divided = divide(Segment(str(one)))
+    assert divided
+    found = Findings()
+    inquiry = Inquiry(found, Shapes(), Ledgers(found, Trust()), WATCHED)
+    result = scan(Segment(str(one)), inquiry, parts=Parts(divided, ((part, false) for part in divided.parts())))
+    divided.close()
+    assert (found.kept(), result.entries) == ((), 5)
+    assert [run.last_hash for run in result.runs] == [small_log(2, session_id="ab" * 16)[-1][15:79].decode("ascii")]
 
 
 def test_a_part_of_a_file_that_has_been_replaced_is_not_digested(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,6 +108,7 @@ def test_without_a_key_that_counts_nothing_is_accepted(tmp_path: Path, broken: B
         ({"follows": "ab" * 32}, "it does not say which entry came before"),
         ({"missing": [[100, 200]]}, None),
         ({"missing": [[1, 2], [7, 8]]}, None),
+        ({"missing": [[1, 2], [7, 7]]}, None),
         ({"missing": [[3.5, 6], ["3", "6"], [6, 3], [3], 6, None]}, None),
         ({"missing": "3-6"}, None),
         ({"missing": []}, None),
@@ -118,6 +120,12 @@ def test_what_does_not_name_the_break_as_it_is_is_not_accepted(
     assert broken.missing == [3, 6]
     broken.acknowledge(**claim)
     assert found(judged(tmp_path, (broken.first, broken.log.lines), *ACCEPT)) == (4, [("AEG201", why)])
+
+
+def test_a_finding_that_stands_in_no_line_is_not_acknowledged(tmp_path: Path, broken: Broken) -> None:
+    broken.acknowledge()
+    cut = gzip.compress(b"".join(broken.first))[:-9]
+    assert found(judged(tmp_path, ([cut], broken.log.lines), *ACCEPT)) == (4, [("AEG202", None)])
 
 
 def test_one_that_counts_is_shown_before_those_that_do_not(tmp_path: Path, broken: Broken) -> None:

@@ -74,6 +74,13 @@ def test_a_head_that_names_another_root_is_contradicted(tmp_path: Path) -> None:
     assert audit(*options, "--expect-head", f"{origin} {size} {other} {entry_hash}").status == 1
 
 
+def test_a_head_of_one_of_two_logs_is_compared_with_that_one_alone(tmp_path: Path) -> None:
+    head = audit("head", write(tmp_path / "one.log", small_log(2))).stdout
+    write(tmp_path / "other.log", small_log(2, origin="other.example/aegis"))
+    outcome = audit("verify", "--expect-head", head, tmp_path / "one.log", tmp_path / "other.log")
+    assert (outcome.status, outcome.stderr) == (0, "")
+
+
 def test_a_head_from_before_the_last_verification_is_compared_as_well(tmp_path: Path) -> None:
     path, options = tmp_path / "audit.log", ("verify", "--format", "json", "--state", tmp_path / "state")
     head = audit("head", write(path, small_log(1))).stdout
@@ -83,3 +90,5 @@ def test_a_head_from_before_the_last_verification_is_compared_as_well(tmp_path: 
     write(path, small_log(3))
     assert audit(*options, "--expect-head", other, path).status == 1
     assert audit(*options, "--expect-head", head, path).status == 0
+    late = audit("head", path).stdout
+    assert audit(*options, "--expect-head", head, "--expect-head", late, path).status == 0

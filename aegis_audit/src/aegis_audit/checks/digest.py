@@ -23,7 +23,7 @@ from aegis_audit.shape import Shapes
 from aegis_audit.tree import CompactRange, GrowingRange
 
 MAX_ENTRIES: Final = 16_384
-"""Entries that one digest stands for."""
+"""Entries that one digest stands for, and with them those of as many lines as are taken together."""
 
 _MAX_SIZE: Final = 8 << 20
 """Bytes, roughly, of the digests and the lines of one part."""
@@ -37,13 +37,12 @@ _REGULAR: Final = EVENT_TYPES - {"security_event", "checkpoint"}
 class Digest(NamedTuple):
     """Entries in a row, as many as `tree` has, in so many lines of `length` bytes in all.
 
-    They go on behind the entry `base` with the time `base_time`, and end with `last_hash` and `last_time`. Lines are
-    counted from 1 in `intents` and `outcomes`, which are those without their other half. The `sessions` are those that
-    no digest before it has in the same part.
+    They go on behind the entry `base`, and end with `last_hash` and `last_time`. Lines are counted from 1 in `intents`
+    and `outcomes`, which are those without their other half. The `sessions` are those that no digest before it has in
+    the same part.
     """
 
     base: Head
-    base_time: str
     tree: CompactRange
     length: int
     last_hash: str
@@ -59,8 +58,8 @@ class Digest(NamedTuple):
         return self.tree.size - self.tree.start
 
     def follows(self, run: Run) -> bool:
-        """Tell whether the entries go on behind a run."""
-        return run.heads == (self.base,) and run.last_timestamp == self.base_time
+        """Tell whether the entries go on behind a run, whose time its last hash stands for."""
+        return run.heads == (self.base,)
 
 
 Item: TypeAlias = "Digest | bytes"
@@ -78,9 +77,9 @@ UNREAD: Final = Digested((), is_whole=False)
 """Nothing: all has to be read by somebody else."""
 
 
-def digest(part: Part, watched: frozenset[int], shapes: Shapes) -> Digested:
-    """Read a part as far as that is of use; digests know the hashes of the entries `watched`."""
-    digester = _Digester(part.path, watched, shapes)
+def digest(part: Part, watched: frozenset[int], shapes: Shapes, *, most: int = MAX_ENTRIES) -> Digested:
+    """Read a part as far as that is of use; digests of `most` entries know the hashes of the entries `watched`."""
+    digester = _Digester(part.path, watched, shapes, most)
     try:
         is_whole = all(map(digester.take, part.blocks()))
     except AuditError:
@@ -90,19 +89,20 @@ def digest(part: Part, watched: frozenset[int], shapes: Shapes) -> Digested:
 
 
 class _Digester:
-    def __init__(self, path: str, watched: frozenset[int], shapes: Shapes) -> None:
+    def __init__(self, path: str, watched: frozenset[int], shapes: Shapes, most: int) -> None:
         self.items: list[Item] = []
         self._path = path
         self._watched = watched
         self._shapes = shapes
+        self._most = most
         self._sessions: set[str] = set()
         self._new_sessions: list[str] = []
         self._run: Run | None = None
         self._size = 0
-        self._goes_on_behind(Head(-1, ""), "")
+        self._goes_on_behind(Head(-1, ""))
 
-    def _goes_on_behind(self, base: Head, base_time: str) -> None:
-        self._base, self._base_time = base, base_time
+    def _goes_on_behind(self, base: Head) -> None:
+        self._base = base
         self._tree = GrowingRange(CompactRange(base.seq + 1, (), base.seq + 1))
         self._length = 0
         self._pairing = Pairing(self._path)
@@ -143,7 +143,6 @@ class _Digester:
         self.items.append(
             Digest(
                 self._base,
-                self._base_time,
                 self._tree.compact(),
                 self._length,
                 run.last_hash,
@@ -159,10 +158,10 @@ class _Digester:
 
     def _bound(self) -> None:
         """End a digest that stands for many entries."""
-        if self._run and self._count >= MAX_ENTRIES:
+        if self._run and self._count >= self._most:
             self.end()
             self._run.known_hashes = {}
-            self._goes_on_behind(self._run.heads[0], self._run.last_timestamp)
+            self._goes_on_behind(self._run.heads[0])
 
     def _take_line(self, block: Block, at: int) -> int:
         """Take the line that begins there; return the place behind it, 0 if it is of no use."""
@@ -185,7 +184,7 @@ class _Digester:
             self.items.append(line.raw)
             self._size += len(line.raw)
             self._run = Run.begin(entry, Place(self._path), self._watched)
-            self._goes_on_behind(self._run.heads[0], entry.timestamp)
+            self._goes_on_behind(self._run.heads[0])
         if entry.session_id not in self._sessions:
             self._sessions.add(entry.session_id)
             self._new_sessions.append(entry.session_id)
