@@ -42,15 +42,20 @@ SHAPES = learnt(LINES[1:3])
 
 
 def judged(
-    path: Path, size: int | None = None, *, lost: frozenset[int] = frozenset(), most: int = MAX_ENTRIES
+    path: Path,
+    size: int | None = None,
+    *,
+    lost: frozenset[int] = frozenset(),
+    most: int = MAX_ENTRIES,
+    roots: tuple[int, ...] = (),
 ) -> tuple[object, ...]:
-    """Return all that a scan says.
+    """Return all that a scan says, with the `roots` of these sizes.
 
     The parts have this `size`; those that are `lost` are not digested, and a digest of the others stands for no more
     than about `most` entries.
     """
     found = Findings()
-    ledgers = Ledgers(found, Trust(), sizes=(4, 9))
+    ledgers = Ledgers(found, Trust(), sizes=roots)
     inquiry = Inquiry(found, Shapes(), ledgers, WATCHED)
     result = scan(Segment(str(path)), inquiry, parts=parts(path, size, lost, most) if size else None)
     ledgers.settle()
@@ -74,8 +79,9 @@ def parts(path: Path, size: int, lost: frozenset[int], most: int) -> Parts:
 @pytest.mark.parametrize("tampering", corpus(LINES), ids=lambda one: one.name)
 def test_every_tampering_is_judged_the_same_in_parts_and_as_a_whole(tmp_path: Path, tampering: Tampering) -> None:
     path = write(tmp_path / "audit.log", [tampering.data])
-    whole = judged(path)
-    assert [judged(path, size) for size in (1, 2000, LONG)] == [whole] * 3
+    for roots in ((), (4, 9)):
+        whole = judged(path, roots=roots)
+        assert [judged(path, size, roots=roots) for size in (1, 2000, LONG)] == [whole] * 3
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -111,7 +117,8 @@ def test_whatever_stands_in_a_segment_is_judged_the_same_in_any_parts_and_as_a_w
     for _ in range(flips if content and flips < 3 else 0):
         content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     path = write(tmp_path_factory.mktemp("log") / "audit.log", [bytes(content)])
-    assert judged(path, size, lost=lost, most=data.draw(st.integers(1, 9))) == judged(path)
+    most, roots = data.draw(st.integers(1, 9)), data.draw(st.sampled_from([(), (4, 9)]))
+    assert judged(path, size, lost=lost, most=most, roots=roots) == judged(path, roots=roots)
 
 
 def test_calls_of_one_trace_are_paired_the_same_in_any_parts_and_as_a_whole(tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_audit.chain import Head
+from aegis_audit.checks.known import Known
 from aegis_audit.checks.scan import MAX_RUNS
 from aegis_audit.demand import Demands
 from aegis_audit.finding import FindingCode
-from aegis_audit.verify import verify
+from aegis_audit.verify import Knowledge, verify
 from support.attacker import relink
 from support.auditor import audit
-from support.logs import COMPRESSIONS, LogBuilder, reseal, rotated_log, small_log, write
+from support.logs import COMPRESSIONS, ORIGIN, LogBuilder, reseal, rotated_log, small_log, write
 
 SEGMENTS: Final = rotated_log(2, 3, 1)
 
@@ -116,6 +117,18 @@ def test_a_piece_that_does_not_name_its_log_belongs_to_the_one_that_it_is_linked
         assert [log.entries for log in report.logs] == [sum(map(len, pieces)), 3]
 
 
+def test_a_piece_belongs_to_the_log_that_goes_on_from_it_whatever_else_claims_to(tmp_path: Path) -> None:
+    first, second = rotated_log(2, 2)
+    write(tmp_path / "0.log", first[1:])
+    write(tmp_path / "1.log", second)
+    fork = LogBuilder(Head(len(first) - 1, first[-1][15:79].decode("ascii")))
+    write(tmp_path / "2.log", [fork.intent(9)])
+    write(tmp_path / "other.log", small_log(1, origin="other.example/aegis"))
+    report = verify([str(tmp_path)])
+    origins = ["desk.example/aegis", "other.example/aegis", None]
+    assert [(log.origin, log.entries) for log in report.logs] == [*zip(origins, (9, 3, 1), strict=True)]
+
+
 def test_pieces_before_the_one_that_names_the_log_in_a_segment_belong_to_it(tmp_path: Path) -> None:
     first, second = rotated_log(3, 1)
     write(tmp_path / "0.log", [first[1], first[3], *first[5:], *second])
@@ -144,6 +157,17 @@ def test_more_gaps_than_are_kept_are_found_where_they_are(tmp_path: Path) -> Non
     report = verify([str(write(tmp_path / "audit.log", [*lines[::2], lines[5]]))])
     counts = {code.identifier: count for code, count in report.counts.items() if not code.is_note}
     assert counts == {"AEG004": 1, "AEG201": len(lines) // 2}
+
+
+def test_an_entry_behind_more_gaps_than_are_kept_is_held_against_what_is_known_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "audit.log", small_log(MAX_RUNS + 8)[::2])
+    seq = 2 * MAX_RUNS + 8
+    for entry_hash, is_false in ((small_log(MAX_RUNS + 8)[seq][15:79].decode("ascii"), False), ("ab" * 32, True)):
+        known = Known(Head(seq, entry_hash), ORIGIN, "elsewhere")
+        codes = verify([str(path)], knowledge=Knowledge(heads=(known,))).codes
+        assert codes - {FindingCode.UNANSWERED_INTENT, FindingCode.OUTCOME_WITHOUT_INTENT} == (
+            {FindingCode.MISSING_RANGE} | ({FindingCode.FALSE_HEAD} if is_false else set[FindingCode]())
+        )
 
 
 def test_segments_put_together_in_any_order_are_one_chain(tmp_path: Path) -> None:

@@ -116,6 +116,11 @@ class Run:
         self.last_timestamp = entry.timestamp
         self.entries += 1
 
+    def resume(self, entry: Entry) -> None:
+        """Let `entry` follow behind a gap, with the number that it states."""
+        self.heads, self.last_timestamp = _heads(entry, entry.seq), entry.timestamp
+        self.entries += 1
+
     def skip(self, hashes: Sequence[bytes], timestamp: str) -> None:
         """Let entries follow that are known to follow each other, given by their hashes; the last has this time."""
         first = self.last_seq + 1

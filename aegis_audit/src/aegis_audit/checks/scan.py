@@ -314,7 +314,11 @@ class _Scanner:
         code = FindingCode.MISSING_RANGE if is_ahead else FindingCode.REORDERED
         self._add(code, place, f"entry {run.last_seq + 1}", f"entry {entry.seq}")
         self._damage.close()
-        run.extend(entry)
+        if is_ahead:
+            run.resume(entry)
+        else:
+            run.extend(entry)
+        run.know(entry)
 
     # What the entry says.
 
