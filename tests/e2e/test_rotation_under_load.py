@@ -1,7 +1,7 @@
 """The real logrotate, every second, under four gateways that call as fast as they can, and under kills.
 
 What was answered is in the log, once; all segments together are one log, and each is one on its own. AEGIS_ROTATIONS
-says how many rotations there are, a second apart: 6 by default, 60 for a minute.
+says how many rotations there are, a second apart: 4 by default, 60 for a minute.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from support.tools import program
 
 pytestmark = [pytest.mark.logrotate, pytest.mark.timeout(600)]
 
-ROTATIONS = int(os.environ.get("AEGIS_ROTATIONS", "6"))
+ROTATIONS = int(os.environ.get("AEGIS_ROTATIONS", "4"))
 GATEWAYS = 4
 STANZA = """
 {log} {{

@@ -14,9 +14,10 @@ import pytest
 
 from aegis_mcp.upstream.state import secret_from
 from support.commands import Done, run
+from support.gateway import Stage
 from support.host import RawHost
-from support.login import SECRET, Servers, World, servers
-from support.remote import host_of, text_of
+from support.login import SECRET, Servers, World, log_in, servers
+from support.remote import host_of, policy_for, remote_server, text_of
 
 LOGIN: Final = ["register", "authorize", "exchange"]
 
@@ -80,9 +81,24 @@ def test_without_a_browser_the_address_is_printed_and_may_be_opened_anywhere(pla
 
 def test_without_a_login_a_call_says_what_to_do(place: World) -> None:
     with place.host() as host:
-        why = "wants somebody to log in; run: aegis-mcp login remote"
+        why = f"wants somebody to log in; run: aegis-mcp login remote --policy {place.stage.directory}/policy.yaml"
         assert text_of(host.initialize()) == f"No answer: the upstream 'remote' {why}"
     assert place.done == []
+
+
+def test_where_a_server_stands_in_no_policy_the_command_says_that_its_address_is_needed(place: World) -> None:
+    command = place.stage.command_at("other", "--url", place.url, "--oauth")
+    with RawHost(command, place.stage.environment) as host:
+        said = text_of(host.initialize())
+    assert said.endswith(f"run: aegis-mcp login other --policy {place.stage.directory}/policy.yaml --url URL")
+
+
+def test_a_server_that_asks_for_no_login_is_said_to_need_none(tmp_path: Path) -> None:
+    with remote_server(tmp_path, "--stateless") as url:
+        extra = {"OAUTH_STATE_SECRET": SECRET, "DCR_STORAGE_PATH": str(tmp_path / "store")}
+        done = log_in(Stage(tmp_path, policy_for(url, "auth: oauth"), extra))
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout == "'remote' asks for no login; it is served without `auth: oauth` and `--oauth`\n"
 
 
 def test_a_running_gateway_takes_up_a_login_that_comes_later(place: World) -> None:
@@ -270,7 +286,10 @@ def _secret(place: World, secret: str | None, *arguments: str) -> Done:
 def test_a_secret_of_31_characters_stops_the_start(place: World, command: tuple[str, ...]) -> None:
     done = _secret(place, "§" * 31, *command)
     assert done.status == 2
-    assert "OAUTH_STATE_SECRET has 31 characters, and an upstream with OAuth needs at least 32" in done.stderr
+    assert (
+        "OAUTH_STATE_SECRET has 31 characters, and an upstream with OAuth needs at least 32 characters; make one"
+        in done.stderr
+    )
     assert "token_urlsafe" in done.stderr
     assert "§" not in done.stderr
 
@@ -295,6 +314,7 @@ def test_a_policy_is_suggested_for_a_server_behind_a_login(place: World) -> None
     place.login()
     asked = place.command(*command, "--oauth", "--format", "json")
     assert [tool["name"] for tool in asked.json["servers"][0]["tools"]] == ["greet"]
+    assert f'  remote:\n    url: "{place.url}"\n    auth: oauth\n    access:\n' in asked.json["policy"]
     assert place.done == LOGIN
 
 

@@ -34,7 +34,8 @@ KEPT: Final = Credentials(
 
 def _provider(directory: Path) -> Provider:
     client = Client("http://127.0.0.1:33418/callback")
-    return Provider(Account("tickets", URL, client, CredentialFile(directory / "oauth", "tickets", URL), Incidents("")))
+    store = CredentialFile(directory / "oauth", "tickets", URL)
+    return Provider(Account("tickets", URL, "aegis-mcp login tickets", client, store, Incidents("")))
 
 
 def test_the_inner_names_are_there() -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from support.commands import run
 from support.gateway import Stage
 from support.host import GATEWAY, RawHost, environment
 from support.processes import wait_until
@@ -280,6 +281,22 @@ def test_wrap_serves_a_url_and_the_headers_that_the_policy_refers_to(tmp_path: P
             host.initialize()
         assert requests_received(stage)[0]["headers"]["authorization"] == "Bearer t0p-s3cret"
         assert "t0p-s3cret" not in stage.log.read_text() + host.stderr.decode()
+
+
+@pytest.mark.parametrize("query", ["", "?key=t0p-s3cret"])
+def test_a_proposal_for_a_server_is_a_policy_under_which_it_is_served(tmp_path: Path, query: str) -> None:
+    proposal = tmp_path / "proposal.yaml"
+    options = ("--name", "remote", "--output", str(proposal))
+    with remote_server(tmp_path) as url:
+        assert run(tmp_path, "policy", "suggest", *options, "--url", url + query).status == 0
+        told = proposal.read_text(encoding="utf-8")
+        if not query:
+            with host_of(Stage(tmp_path, told), "--upstream", "remote") as host:
+                host.initialize()
+                host.request("tools/list")
+                assert text_of(host.call("read_log", {"log": str(proposal)})) == told
+    assert ("# url: its query may hold a secret, and is yours to write" in told) == bool(query)
+    assert "t0p-s3cret" not in told
 
 
 def test_a_secret_that_is_not_set_stops_the_start(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_digest_is_bound_to_its_purpose() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 31])
 def test_a_short_secret_is_refused_with_a_way_to_make_one(length: int) -> None:
-    with pytest.raises(ConfigError, match=r"at least 32; make one with: python3 -c") as caught:
+    with pytest.raises(ConfigError, match=r"at least 32 characters; make one with: python3 -c") as caught:
         secret_from({"OAUTH_STATE_SECRET": "§" * length})
     assert "§" not in str(caught.value)
 

@@ -56,14 +56,23 @@ def has_name(server: Server) -> bool:
     return _SERVER.fullmatch(server.name) is not None
 
 
-def render(servers: Sequence[Server], source: str) -> str:
+def address(url: str | None, *, logs_in: bool) -> list[str]:
+    """Return the lines that say in a policy where a server is; none for one that is not remote."""
+    if url is None:
+        return []
+    # Who sees the proposal need not see the secrets of who asked for it.
+    where = "# url: its query may hold a secret, and is yours to write" if "?" in url else f"url: {_quoted(url)}"
+    return [where, "auth: oauth"] if logs_in else [where]
+
+
+def render(servers: Sequence[Server], source: str, address: Sequence[str] = ()) -> str:
     """Return the text of a policy; at least one server has a name that it can hold.
 
-    `source` says where what is known of the servers comes from.
+    `source` says where what is known of the servers comes from, `address` where the only one is.
     """
     known = [server for server in servers if has_name(server)][:MAX_SERVERS]
     named = _named(known)
-    sections = ["\n".join(_section(server, named)) for server in known]
+    sections = ["\n".join(_section(server, named, address)) for server in known]
     left = [server for server in servers if not has_name(server)][:MAX_SERVERS]
     sections += [f"  # {_comment(server.name)}: a policy cannot hold this name of a server" for server in left]
     rules = [_rule(server, one.tool) for server in known for one in named[server.name] if one.access is Access.WRITE]
@@ -80,10 +89,11 @@ def _named(servers: Sequence[Server]) -> dict[str, list[Suggestion]]:
     return named
 
 
-def _section(server: Server, named: Mapping[str, Sequence[Suggestion]]) -> Iterator[str]:
+def _section(server: Server, named: Mapping[str, Sequence[Suggestion]], address: Sequence[str]) -> Iterator[str]:
     reads = [one for one in named[server.name] if one.access is Access.READ]
     writes = [one for one in named[server.name] if one.access is not Access.READ]
     yield f"  {server.name}:"
+    yield from (f"    {line}" for line in address)
     yield from _others(server)
     yield "    access:"
     if reads:

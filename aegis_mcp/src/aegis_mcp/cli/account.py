@@ -70,7 +70,7 @@ class RemoteAccount:
         secret = state.secret_from(os.environ)
         incidents = Incidents(self.upstream.name)
         to_browser = partial(_open_browser, opens_browser=opens_browser)
-        login = Login(account_of(self.upstream, self.auth, incidents), secret, to_browser)
+        login = Login(account_of(self.upstream, self.auth, incidents, self.policy), secret, to_browser)
 
         async def log_in(http: Http) -> str | None:
             issuer = await login.run(http.ask, self.auth.callback_port)
@@ -88,7 +88,7 @@ class RemoteAccount:
             AuditUnavailable: the log cannot take what has happened.
         """
         incidents = Incidents(self.upstream.name)
-        account = account_of(self.upstream, self.auth, incidents)
+        account = account_of(self.upstream, self.auth, incidents, self.policy)
 
         async def log_out(http: Http) -> bool:
             async with account.store.turn():

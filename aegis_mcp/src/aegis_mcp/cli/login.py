@@ -29,6 +29,6 @@ def login(policy: Path | None, audit_log: Path | None, url: str | None, upstream
     account = RemoteAccount.of(policy, audit_log, upstream, url)
     issuer = account.log_in(opens_browser=not no_browser)
     if issuer is None:
-        print_line(f"{upstream!r} asks for no login")
+        print_line(f"{upstream!r} asks for no login; it is served without `auth: oauth` and `--oauth`")
     else:
         print_line(f"logged in at {upstream!r} by {issuer}")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import httpx2
 
 from aegis_audit.value import replace
+from aegis_mcp import settings
 from aegis_mcp.enforcement import OpenPins
 from aegis_mcp.errors import ConfigError
-from aegis_mcp.policy.model import Header, OAuth, Store, Upstream
+from aegis_mcp.policy.model import Header, OAuth, Policy, Store, Upstream
 from aegis_mcp.supervisor import Served
 from aegis_mcp.upstream import credentials, reference
 from aegis_mcp.upstream.account import Account, Client
@@ -25,8 +28,8 @@ from aegis_mcp.upstream.remote import RemoteUpstream
 from aegis_mcp.upstream.vault import CredentialVault
 
 
-def served(upstream: Upstream, open_pins: OpenPins) -> Served:
-    """Return a remote upstream as it is served.
+def served(upstream: Upstream, open_pins: OpenPins, policy: Policy) -> Served:
+    """Return a remote upstream as it is served under a policy.
 
     Raises:
         ConfigError: a secret is missing, or the place of the logins cannot be used.
@@ -34,7 +37,7 @@ def served(upstream: Upstream, open_pins: OpenPins) -> Served:
     incidents = Incidents(upstream.name)
     bearer = None
     if isinstance(upstream.auth, OAuth):
-        account = account_of(upstream, upstream.auth, incidents)
+        account = account_of(upstream, upstream.auth, incidents, policy)
         account.store.read()  # what is wrong with it is to be known now, not in the middle of a call
         bearer = Bearer(account)
     endpoint = replace(endpoint_of(upstream), auth=bearer)
@@ -63,7 +66,7 @@ def _headers(upstream: Upstream) -> Mapping[str, str]:
     return headers
 
 
-def account_of(upstream: Upstream, auth: OAuth, incidents: Incidents) -> Account:
+def account_of(upstream: Upstream, auth: OAuth, incidents: Incidents, policy: Policy) -> Account:
     """Return who the gateway is at an upstream, and where that is kept.
 
     Raises:
@@ -75,4 +78,14 @@ def account_of(upstream: Upstream, auth: OAuth, incidents: Incidents) -> Account
     url = upstream.url or ""
     kind = CredentialVault if auth.store is Store.KEYRING else CredentialFile
     store = kind(credentials.directory_from(os.environ), upstream.name, url)
-    return Account(upstream.name, url, client, store, incidents)
+    return Account(upstream.name, url, _login_command(upstream, policy), client, store, incidents)
+
+
+def _login_command(upstream: Upstream, policy: Policy) -> str:
+    """Return the command with which a person logs in, without the URL: its path or query may be a secret."""
+    words = ["aegis-mcp", "login", upstream.name]
+    if policy.editable != str(settings.default_policy()):
+        words += ["--policy", str(Path(policy.editable).absolute())]
+    if policy.upstream(upstream.name).url != upstream.url:
+        words += ["--url", "URL"]
+    return shlex.join(words)

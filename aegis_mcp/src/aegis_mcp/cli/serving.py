@@ -86,7 +86,7 @@ def _served(guardian: Guardian, policy: Policy, upstream: Upstream, passed: tupl
     if upstream.url:
         from aegis_mcp.cli.remote import served  # noqa: PLC0415 - who has no remote upstream does not load HTTP
 
-        return served(upstream, partial(_open_pins, upstream))
+        return served(upstream, partial(_open_pins, upstream), policy)
     command = upstream.command
     assert command  # noqa: S101 - what is served has a command or a URL
     seen = environment.build(os.environ, upstream.env, passed)

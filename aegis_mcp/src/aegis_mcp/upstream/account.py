@@ -32,10 +32,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The account at the upstream `name` at `url`."""
+    """The account at the upstream `name` at `url`; `login` is the command with which a person logs in there."""
 
     name: str
     url: str
+    login: str
     client: Client
     store: CredentialStore
     incidents: Incidents

@@ -148,7 +148,7 @@ class Bearer:
         raise self._login_needed("wants more rights for this than the login has")
 
     def _login_needed(self, why: str) -> LoginNeeded:
-        return LoginNeeded(f"{why}; run: aegis-mcp login {self._account.name}")
+        return LoginNeeded(f"{why}; run: {self._account.login}")
 
 
 def _provider_of(account: Account) -> Provider:

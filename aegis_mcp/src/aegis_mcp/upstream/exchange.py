@@ -36,7 +36,10 @@ _SENTENCES: Final[dict[type[Exception], str]] = {
     httpx2.InvalidURL: "redirects to what is no address",
 }
 _REFUSALS: Final[dict[int, str]] = {
-    HTTPStatus.UNAUTHORIZED: "wants to know who asks (401), and does not accept what `auth` in the policy says",
+    HTTPStatus.UNAUTHORIZED: (
+        "wants to know who asks (401), and does not accept what `auth` in the policy says; where a person logs in, that"
+        " is `auth: oauth`, or `--oauth`"
+    ),
     HTTPStatus.FORBIDDEN: "forbids this (403)",
     HTTPStatus.NOT_FOUND: "has nothing at its address (404)",
 }

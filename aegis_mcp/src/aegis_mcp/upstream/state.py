@@ -80,8 +80,8 @@ def secret_from(environment: Mapping[str, str]) -> StateSecret:
     if len(text) < MIN_SECRET:
         found = f"has {len(text)} characters" if text else "is not set"
         raise ConfigError(
-            f"{SECRET_VARIABLE} {found}, and an upstream with OAuth needs at least {MIN_SECRET}; {_RECIPE}, and"
-            " set it in the environment of aegis-mcp, where the host's configuration has `env`"
+            f"{SECRET_VARIABLE} {found}, and an upstream with OAuth needs at least {MIN_SECRET} characters;"
+            f" {_RECIPE}, and set it in the environment of aegis-mcp, where the host's configuration has `env`"
         )
     return StateSecret(text.encode("utf-8", "surrogateescape"))
 

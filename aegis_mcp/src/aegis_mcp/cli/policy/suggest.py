@@ -66,7 +66,7 @@ def suggest(name: str | None, logs: tuple[str, ...], output: Path | None, form: 
         if output and os.path.lexists(output):
             raise _present(output)
         servers, source = _known(name, logs, **how)
-        text = proposal.render(servers, source)
+        text = proposal.render(servers, source, proposal.address(how["url"], logs_in=how["oauth"]))
         if output:
             _write(output, text)
     if form == "json":
@@ -117,7 +117,7 @@ def _offered_at(
     known = loader.chosen(policy)
     upstream = known.upstream(name).at(url, logs_in=oauth)
     check_secret(known, upstream)
-    server = served(upstream, lambda _: None)
+    server = served(upstream, lambda _: None, known)
     try:
         return asyncio.run(offer.ask(server.start, timeout))
     finally:
