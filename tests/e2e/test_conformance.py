@@ -9,6 +9,7 @@ import pytest
 
 from support.conformance import EVERYTHING, Checks, run_suite
 from support.gateway import Stage
+from support.loaded import program
 from support.remote import listening
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(300)]
@@ -39,7 +40,8 @@ def _failures(found: Checks) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("revision", SCENARIOS)
 def test_every_check_of_the_suite_ends_the_same_with_and_without_the_gateway(revision: str, tmp_path: Path) -> None:
     stage = Stage(tmp_path, policy=EVERYTHING_IS_ALLOWED)
-    commands = {"alone": EVERYTHING, "through": stage.command(*EVERYTHING, name="everything")}
+    everything = program(EVERYTHING)
+    commands = {"alone": everything, "through": stage.command(*everything, name="everything")}
     with ThreadPoolExecutor() as pool:
         runs = {
             name: pool.submit(run_suite, revision, command, stage.environment, tmp_path / name)
@@ -63,8 +65,9 @@ def _without_words(found: Checks) -> Checks:
 @pytest.mark.parametrize("revision", SCENARIOS)
 def test_every_check_of_the_suite_ends_the_same_with_a_remote_server(revision: str, tmp_path: Path) -> None:
     stage = Stage(tmp_path, policy=EVERYTHING_IS_ALLOWED)
-    with listening(*EVERYTHING, "--http") as url, ThreadPoolExecutor() as pool:
-        commands = {"alone": EVERYTHING, "url": stage.command_at("everything", "--url", url)}
+    everything = program(EVERYTHING)
+    with listening(*everything, "--http") as url, ThreadPoolExecutor() as pool:
+        commands = {"alone": everything, "url": stage.command_at("everything", "--url", url)}
         runs = [
             pool.submit(run_suite, revision, command, stage.environment, tmp_path / name)
             for name, command in commands.items()

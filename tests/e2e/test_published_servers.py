@@ -16,6 +16,7 @@ import pytest
 from support.conformance import EVERYTHING
 from support.gateway import Stage
 from support.host import INITIALIZE, RawHost
+from support.loaded import program
 from support.published import LISTS, PUBLISHED, Call, Published
 from support.remote import listening
 from support.tools import everything_server, inspector, remote_everything_server
@@ -92,20 +93,27 @@ def test_a_server_answers_every_request_of_the_era_without_sessions_with_the_sam
     assert all(json.loads(answer)["result"]["resultType"] == "complete" for answer in answers[: 1 + len(LISTS)])
 
 
+def _everything_behind_http() -> AbstractContextManager[str]:
+    return listening(*program(EVERYTHING), "--http")
+
+
 @pytest.mark.parametrize(
     ("command", "behind_http", "era"),
     [
-        (EVERYTHING, partial(listening, *EVERYTHING, "--http"), "legacy"),
-        (EVERYTHING, partial(listening, *EVERYTHING, "--http"), "modern"),
-        (everything_server(), remote_everything_server, "legacy"),
+        (partial(program, EVERYTHING), _everything_behind_http, "legacy"),
+        (partial(program, EVERYTHING), _everything_behind_http, "modern"),
+        (everything_server, remote_everything_server, "legacy"),
     ],
     ids=["ours-legacy", "ours-modern", "published-legacy"],
 )
 def test_the_inspector_prints_the_same_lists_byte_for_byte(
-    command: Sequence[str], behind_http: Callable[[], AbstractContextManager[str]], era: str, tmp_path: Path
+    command: Callable[[], Sequence[str]],
+    behind_http: Callable[[], AbstractContextManager[str]],
+    era: str,
+    tmp_path: Path,
 ) -> None:
     with behind_http() as url:
-        _compare_lists(command, url, era, tmp_path)
+        _compare_lists(command(), url, era, tmp_path)
 
 
 def _compare_lists(command: Sequence[str], url: str, era: str, tmp_path: Path) -> None:

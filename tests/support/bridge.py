@@ -7,7 +7,7 @@ the era of the handshake every HTTP session has a process of its own; in the era
 opened with a valid `server/discover` because a server may settle its era by the first request. The bridge only decides
 on which HTTP stream a message belongs. A session whose process has ended is one that it does not know any more. With
 `--until-eof` it ends when its input does, and listens where the one before it did that has left its port in the file
-PORT; while that one is still there, elsewhere.
+PORT, as servers keep their address; while that one is still there, elsewhere.
 """
 
 from __future__ import annotations

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from support.loaded import program
 from support.tools import conformance_suite
 
 BRIDGE: Final = Path(__file__).with_name("bridge.py")
-EVERYTHING: Final = (sys.executable, "-P", str(Path(__file__).with_name("everything.py")))
+EVERYTHING: Final = Path(__file__).with_name("everything.py")
+_CLIENT: Final = Path(__file__).with_name("conformance_client.py")
 
 Checks = dict[tuple[str, int], dict[str, Any]]
 """What the suite has found: its checks, by their scenario and their place in it."""
@@ -48,8 +50,7 @@ _BY_CHANCE: Final = re.compile(
 @contextmanager
 def _bridge(command: Sequence[str], env: Mapping[str, str]) -> Generator[str]:
     """Serve a server on stdio over HTTP, and yield the address."""
-    line = (sys.executable, "-P", str(BRIDGE), *command)
-    with subprocess.Popen(line, stdout=subprocess.PIPE, env=dict(env), text=True) as bridge:
+    with subprocess.Popen(program(BRIDGE, *command), stdout=subprocess.PIPE, env=dict(env), text=True) as bridge:
         assert bridge.stdout
         try:
             yield bridge.stdout.readline().strip()
@@ -70,11 +71,11 @@ def run_suite(revision: str, command: Sequence[str], env: Mapping[str, str], res
 
 
 def run_client_suite(revision: str, results: Path) -> Verdicts:
-    """Run every scenario for clients that a revision names, with `support.conformance_client`."""
+    """Run every scenario for clients that a revision names, with `conformance_client.py`."""
     results.mkdir()
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     turn = (sys.executable, "-S", "-m", "support.in_turn", str(results))
-    client = " ".join((*turn, sys.executable, "-m", "support.conformance_client", revision))
+    client = " ".join((*turn, *program(_CLIENT, revision)))
     timeout = str(int(_CLIENTS_SECONDS * 1000))
     _run(("client", "--command", client, "--requirements", revision, "--timeout", timeout), env, results)
     verdicts: Verdicts = {}

@@ -1,6 +1,6 @@
 """A client for the official conformance suite: the SDK's own, behind the gateway.
 
-    python -m support.conformance_client REVISION URL
+    PYTHONPATH=tests python -P conformance_client.py REVISION URL
 
 It lists what the server of a scenario has, and uses each of it. Somebody logs in when the gateway says so, a bounded
 number of times, with the real command and a browser without a person.

@@ -1,27 +1,25 @@
 """The gateway in front of a server on stdio that it reaches over HTTP: what a test of a command does to a URL.
 
-    python -P front.py PORT OPTIONS… -- COMMAND ARGUMENTS…
+    python -P front.py BRIDGE OPTIONS… -- COMMAND ARGUMENTS…
 
-PORT is a file: the server keeps its address from one gateway to the next, as servers do. The options are those of
+BRIDGE is a command as a list in JSON, to which the one of the server is added. The options are those of
 `aegis-mcp wrap`. The bridge to the server ends with the gateway, whose process this becomes.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from pathlib import Path
-
-BRIDGE = Path(__file__).with_name("bridge.py")
 
 
-def main(port: str, *arguments: str) -> None:
+def main(command: str, *arguments: str) -> None:
     """Start the bridge and become the gateway."""
     end = arguments.index("--")
     ours, gateways = os.pipe()
     bridge = subprocess.Popen(
-        (sys.executable, "-P", str(BRIDGE), "--until-eof", port, *arguments[end + 1 :]),
+        (*json.loads(command), *arguments[end + 1 :]),
         stdin=ours,
         stdout=subprocess.PIPE,
     )

@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from support.auditor import environment as environment_of_audit
 from support.host import GATEWAY, RawHost, environment
-from support.loaded import run_text
+from support.loaded import program, run_text
 
 UPSTREAM: Final = Path(__file__).with_name("upstream.py")
+
+BRIDGE: Final = Path(__file__).with_name("bridge.py")
 
 FRONT: Final = Path(__file__).with_name("front.py")
 
@@ -57,9 +59,11 @@ class Stage:
 
     def command(self, *upstream: str, name: str = "recording") -> tuple[str, ...]:
         """Return the command of the gateway in front of an upstream, by default the recording one."""
-        front = (sys.executable, "-P", str(FRONT), str(self.directory / "port"))
-        gateway = front if OVER_HTTP in os.environ else (*GATEWAY, "wrap")
-        return (*gateway, *self._options(name), "--", *(upstream or self.recording()))
+        line = (*self._options(name), "--", *(upstream or self.recording()))
+        if OVER_HTTP not in os.environ:
+            return (*GATEWAY, "wrap", *line)
+        bridge = json.dumps(program(BRIDGE, "--until-eof", str(self.directory / "port")))
+        return (sys.executable, "-P", str(FRONT), bridge, *line)
 
     def command_at(self, name: str, *target: str) -> tuple[str, ...]:
         """Return the command of the gateway in front of what `--url URL` or `-- COMMAND…` says."""

@@ -16,6 +16,7 @@ from typing import Any, Final
 from support.commands import Done, run
 from support.gateway import Stage
 from support.host import GATEWAY, RawHost, environment
+from support.loaded import program
 from support.remote import host_of, listening, policy_for
 
 SECRET: Final = "s" * 32
@@ -111,7 +112,7 @@ class Servers:
 def servers(directory: Path) -> Generator[Servers]:
     """Run both servers."""
     log = directory / "authority.log"
-    authority = (sys.executable, "-P", str(_HERE / "authorization.py"))
+    authority = program(_HERE / "authorization.py")
     with (
         listening(*authority, "server", "--log", str(log)) as issuer,
         listening(*authority, "resource", "--issuer", issuer) as address,
