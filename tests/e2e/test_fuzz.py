@@ -231,7 +231,7 @@ def test_what_a_remote_upstream_sends_reaches_a_host_only_as_it_was_sent_and_as_
     remote: Stand, lines: list[bytes]
 ) -> None:
     before = len(remote.host.lines)
-    file = remote.stage.directory / "lines"
+    file = remote.stage.directory / f"lines-{before}"
     file.write_bytes(b"\n".join(lines))
     assert text_of(remote.host.call("lines", {"file": str(file)})) == "done"
     *arrived, _ = remote.host.lines[before:]

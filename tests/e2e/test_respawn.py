@@ -15,6 +15,7 @@ import pytest
 from support.gateway import Stage
 from support.host import INITIALIZE, RawHost
 from support.processes import wait_until
+from support.remote import listening
 
 FRAIL: Final = Path(__file__).parents[1] / "support" / "frail.py"
 EVERYTHING: Final = FRAIL.with_name("everything.py")
@@ -256,6 +257,20 @@ def test_a_handshake_after_a_discovery_reaches_an_upstream_that_locks_its_revisi
         assert len(host.request("tools/list")["result"]["tools"]) > 1
     kinds = [entry["event"]["kind"] for entry in stage.entries() if "upstream" in entry["event"].get("kind", "")]
     assert kinds == ["upstream_started", "upstream_lost", "upstream_started"]
+
+
+def test_a_handshake_after_a_discovery_reaches_a_remote_upstream_in_the_same_life(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, policy=OPEN)
+    with (
+        listening(sys.executable, "-P", str(EVERYTHING), "--http") as url,
+        RawHost(stage.command_at("everything", "--url", url), stage.environment) as host,
+    ):
+        discovered = host.request("server/discover", {"_meta": ENVELOPE})["result"]
+        assert "2026-07-28" in discovered["supportedVersions"]
+        assert host.initialize()["result"]["protocolVersion"] == "2025-11-25"
+        assert len(host.request("tools/list")["result"]["tools"]) > 1
+    kinds = [entry["event"]["kind"] for entry in stage.entries() if "kind" in entry["event"]]
+    assert kinds[3:] == ["upstream_started", "gateway_stopped"]
 
 
 def test_what_a_later_revision_has_removed_is_left_to_the_upstream(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from support.remote import host_of, policy_for, remote_server, requests_received
 LINES: Final = (*UNREADABLE.values(), *INVALID.values())
 BODIES: Final = [line for line in LINES if b"\r" not in line]
 """Those that mean the same over HTTP, where an end of line is white space, or ends an event."""
+FLOOD: Final = 20_000
 MOST_MEMORY: Final = 256 * 1024 * 1024
 """What the corpus costs at the most: a few copies of one frame of 16 MiB, and HTTP."""
 
@@ -72,4 +73,22 @@ def test_no_event_of_the_corpus_reaches_the_host_and_the_answer_after_it_does(tm
         assert peak_memory(host.process.pid) < MOST_MEMORY
     assert len(host.lines) == 2
     assert "protocol_violation" in {entry["event"].get("kind") for entry in stage.entries()}
+    assert stage.verify().returncode == 0
+
+
+def test_a_flood_from_a_remote_server_is_dropped_and_counted_and_fills_no_disk(tmp_path: Path, remote: str) -> None:
+    stage = Stage(tmp_path, policy_for(remote))
+    file = _corpus(tmp_path, *[BODIES[0]] * FLOOD)
+    with host_of(stage) as host:
+        host.initialize()
+        before = peak_memory(host.process.pid)
+        assert text_of(host.call("lines", {"file": file})) == "done"
+        grown = peak_memory(host.process.pid) - before
+    assert len(host.lines) == 2
+    events = [entry["event"] for entry in stage.entries() if "kind" in entry["event"]]
+    recorded = [event for event in events if event["kind"] == "protocol_violation"]
+    held_back = sum(event.get("unrecorded_before", 0) for event in recorded) + events[-1]["unrecorded_violations"]
+    assert len(recorded) + held_back == FLOOD
+    assert stage.log.stat().st_size < 1024 * 1024
+    assert grown < 64 * 1024 * 1024
     assert stage.verify().returncode == 0

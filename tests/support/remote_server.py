@@ -20,6 +20,7 @@ import sys
 import threading
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -157,8 +158,13 @@ async def _line(message: Message) -> Response:
 
 
 async def _lines_of(message: Message) -> list[bytes]:
-    file = Path(message["params"]["arguments"]["file"])
-    return (await asyncio.to_thread(file.read_bytes)).split(b"\n")
+    return await asyncio.to_thread(_lines_in, Path(message["params"]["arguments"]["file"]))
+
+
+@lru_cache(1)
+def _lines_in(file: Path) -> list[bytes]:
+    """Return the lines of a file that stays as it is: it may be long, and one is asked for after the other."""
+    return file.read_bytes().split(b"\n")
 
 
 @_call
