@@ -177,6 +177,9 @@ def test_a_recorded_loss_is_acknowledged_by_its_entry_where_there_is_no_gap(tmp_
     broken.acknowledge(missing=[], lost=[counted, counted + 1])
     segments = (broken.first, broken.lost, broken.log.lines)
     assert found(judged(tmp_path, segments, *ACCEPT)) == (0, [("AEG204", ""), ("AEG204", "")])
+    unsigned = [("AEG204", "no checkpoint that counts covers it")] * 2
+    assert found(judged(tmp_path, segments, ACCEPT[0])) == (4, unsigned)
+    assert found(judged(tmp_path, (*segments[:2], segments[2][:-1]), *ACCEPT)) == (4, unsigned)
     why = "it does not name the entries that are missing"
     assert found(judged(tmp_path, (broken.first, broken.log.lines), *ACCEPT)) == (4, [("AEG204", ""), ("AEG204", why)])
 

@@ -54,6 +54,18 @@ def test_what_comes_behind_an_anchor_has_to_be_signed_by_a_key_that_counts_if_a_
     assert ids(judged(path, lines[:4], anchor, "--require", "a3")) == (0, [])
 
 
+def test_an_anchor_covers_the_log_that_it_is_of_and_what_is_demanded_may_be_less(path: Path) -> None:
+    lines = signed_log(2).lines
+    anchor = note_in(lines[3])
+    key = ("--key", str(LOG_KEY.verifier), "--require", "a1", "--max-uncovered", "1")
+    assert ids(judged(path, lines, anchor, *key)) == (0, [])
+    write(path.parent / "other.log", small_log(2, origin="other.example/aegis"))
+    options = ("--require", "a3", "--max-uncovered", "9", str(path.parent / "other.log"))
+    outcome = judged(path, lines, anchor, *options)
+    assert ids(outcome) == (5, ["AEG303"])
+    assert [one["assurance"] for one in outcome.json["logs"]] == ["A3", "A0"]
+
+
 def test_a_log_that_ends_before_its_anchor_was_rolled_back_and_one_that_is_empty_is_incomplete(path: Path) -> None:
     lines = signed_log(2).lines
     anchor = note_in(lines[-1])

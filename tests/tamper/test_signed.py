@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import pytest
 
+from aegis_audit.chain import Head
 from aegis_audit.checks.known import Known
+from aegis_audit.checks.ledger import MAX_DEFERRED
 from aegis_audit.demand import Demands
 from aegis_audit.level import Level
 from aegis_audit.note import SigningKey, VerifierKey
@@ -18,7 +20,7 @@ from aegis_audit.report import Report
 from aegis_audit.trust import Pin, Trust
 from aegis_audit.verify import Knowledge, verify
 from support.auditor import audit
-from support.logs import ORIGIN, small_log, write
+from support.logs import ORIGIN, LogBuilder, small_log, write
 from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, signed_log
 
 LOG: Final = LOG_KEY.verifier
@@ -197,6 +199,17 @@ def test_entries_behind_a_gap_are_covered_by_their_own_checkpoints_alone(tmp_pat
     assert (report.level, report.logs[0].uncovered[Level.A1]) == (Level.A1, 2)
 
 
+def test_entries_that_nobody_has_signed_are_found_behind_a_gap(tmp_path: Path) -> None:
+    log = signed_log(1)
+    first = log.rotate()
+    log.call(2)
+    log.rotate()
+    log.checkpoint()
+    log.call(3)
+    paths = write(tmp_path / "1.log", first), write(tmp_path / "3.log", log.lines)
+    assert found(judged(*paths, level=Level.A1)) == ["AEG208", "AEG201"]
+
+
 def test_two_signed_logs_grow_each_its_own_tree(tmp_path: Path) -> None:
     first, second = signed_log(1), SignedBuilder(origin="other.example/aegis")
     second.open_log()
@@ -206,6 +219,8 @@ def test_two_signed_logs_grow_each_its_own_tree(tmp_path: Path) -> None:
     paths = write(tmp_path / "1.log", first.lines), write(tmp_path / "2.log", second.lines)
     for report in (judged(*paths), judged(*reversed(paths))):
         assert found(report) == []
+        declared = [tuple(str(key) for key in (one.roots.log_key, one.roots.epoch_key)) for one in (first, second)]
+        assert [one.declared for one in report.logs] == declared
     second.checkpoint(root=bytes(32))
     write(paths[1], second.lines)
     for report in (judged(*paths), judged(*reversed(paths))):
@@ -217,6 +232,8 @@ def test_what_a_writer_leaves_behind_its_last_checkpoint_needs_no_other(tmp_path
     first = log.rotate()
     log.security("segments_dropped", count=1)
     together = tmp_path / "together"
+    assert found(judged(write(together, [*log.lines, *first]), level=Level.A1)) == []
+    log.checkpoint()
     assert found(judged(write(together, [*log.lines, *first]), level=Level.A1)) == []
     log.call(2)
     assert found(judged(write(together, [*log.lines, *first]), level=Level.A1)) == ["AEG208"]
@@ -245,13 +262,16 @@ def test_a_tree_goes_on_in_the_middle_of_entries_that_stand_in_two_files(tmp_pat
         if number in {235, 250, 270}:
             known.append(Known(log.head, ORIGIN, "here", root=log.tree.root()))
     log.checkpoint(root=bytes(32))
-    paths = write(tmp_path / "1.log", log.lines[:420]), write(tmp_path / "2.log", log.lines[380:])
+    # So that the place where the first ends is among lines of the second that are taken together.
+    paths = write(tmp_path / "1.log", log.lines[:501]), write(tmp_path / "2.log", log.lines[150:])
     report = verify(map(str, paths), knowledge=Knowledge(heads=tuple(known)))
     assert found(report) == ["AEG011"]
 
 
 def test_a_verification_goes_on_with_the_tree_and_the_epochs_of_the_last_one(tmp_path: Path) -> None:
     log, path, state = signed_log(1, 1), tmp_path / "audit.log", tmp_path / "state"
+    write(path, log.lines[:1])
+    assert audit("verify", "--state", state, path).status == 0
     options = ("verify", "--format", "json", "--state", state, "--key", str(EPOCH), "--require", "a2", path)
     for step in range(5):
         write(path, log.lines)
@@ -429,6 +449,44 @@ def test_the_key_of_an_epoch_counts_for_a_part_of_a_log_beside_the_key_of_the_lo
     for keys, level in levels.items():
         report = judged(path, keys=keys)
         assert (found(report), report.level) == ([], level)
+
+
+def test_of_two_keys_of_one_log_the_one_that_has_signed_vouches_for_a_part_of_it(tmp_path: Path) -> None:
+    log = signed_log(1)
+    log.rotate()
+    log.checkpoint(LOG_KEY)
+    path = write(tmp_path / "audit.log", log.lines)
+    report = judged(path, keys=(LOG, STOLEN.verifier))
+    assert (found(report), report.level, report.logs[0].keys) == ([], Level.A1, ((str(LOG), "pinned"),))
+    log.checkpoint(LOG_KEY, STOLEN)
+    report = judged(write(path, log.lines), keys=(LOG, STOLEN.verifier))
+    keys = tuple((str(key), "pinned") for key in (LOG, STOLEN.verifier))
+    assert (found(report), report.level, report.logs[0].keys) == ([], Level.A1, keys)
+
+
+def test_a_key_of_an_epoch_that_has_not_come_vouches_for_nothing(log: Path) -> None:
+    report = judged(log, keys=(epoch_key(7).verifier,), level=Level.A1)
+    assert (found(report), report.level) == (["AEG303"], Level.A0)
+
+
+def test_an_opening_that_is_no_first_entry_does_not_stand_for_the_log(tmp_path: Path) -> None:
+    false, log = LogBuilder(Head(99, "ab" * 32)), signed_log(1)
+    false.open_log()
+    log.checkpoint(STOLEN, epoch_key(0))
+    path = write(tmp_path / "audit.log", [*false.lines, *log.lines])
+    assert found(judged(path, keys=())) == ["AEG201", "AEG013"]
+
+
+def test_of_more_checkpoints_than_wait_for_what_came_before_the_last_one_is_verified(tmp_path: Path) -> None:
+    log = signed_log(1)
+    log.rotate()
+    for _ in range(MAX_DEFERRED):
+        log.checkpoint(LOG_KEY)
+    path = tmp_path / "audit.log"
+    right = judged(write(path, log.lines), keys=(LOG,))
+    assert (found(right), right.logs[0].uncovered[Level.A1]) == ([], 1)
+    log.note(_with_another_signature(text_of(log)))
+    assert found(judged(write(path, log.lines), keys=(LOG,))) == ["AEG012"]
 
 
 def test_keys_of_another_name_are_no_keys_of_the_log_that_declares_them(tmp_path: Path) -> None:

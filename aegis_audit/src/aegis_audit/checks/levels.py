@@ -57,7 +57,7 @@ def cover(log: Log, ledgers: Sequence[Ledger], trust: Trust, anchorings: Sequenc
     used: list[Pin] = []
     for ledger in ours:
         by_log, by_epoch = _vouching(ledger, pins)
-        if by_log or by_epoch:
+        if by_log:
             ranges[Level.A1].append(ledger.covered)
         if by_epoch:
             ranges[Level.A2].append(ledger.covered)
