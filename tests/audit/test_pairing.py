@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_audit.checks.pairing import MAX_OPEN, Pairing
+from aegis_audit.checks.pairing import MAX_OPEN, Pairing, unpaired
+from aegis_audit.finding import Finding, FindingCode, Place
 
 Half: TypeAlias = "tuple[str, Literal['intent', 'outcome', 'none']]"
 
@@ -20,11 +22,12 @@ def state(pairing: Pairing) -> tuple[object, ...]:
     return dict(pairing.intents), dict(pairing.outcomes), pairing.is_overfull, room
 
 
-def filled(waiting: int) -> Pairing:
-    """Return what has seen so many intents that nobody answers."""
+def filled(waiting: int, phase: Literal["intent", "outcome"] = "intent") -> Pairing:
+    """Return what has seen so many intents that nobody answers, or outcomes that nobody has asked for."""
     pairing = Pairing("audit.log")
+    add = pairing.add_intent if phase == "intent" else pairing.add_outcome
     for seq in range(waiting):
-        pairing.add_intent(f"{seq:032x}", seq, seq + 1)
+        add(f"{seq:032x}", seq, seq + 1)
     return pairing
 
 
@@ -52,10 +55,30 @@ def test_halves_that_are_taken_together_are_paired_as_one_by_one(stretches: list
 
 
 def test_what_is_too_much_to_remember_one_by_one_is_too_much_together() -> None:
-    answered: list[Half] = [("a" * 32, "intent"), ("a" * 32, "outcome")]
+    answered: list[Half] = [("a" * 32, "intent"), ("a" * 32, "outcome"), ("b" * 32, "intent")]
     for waiting in range(MAX_OPEN - 3, MAX_OPEN + 1):
         together, single = filled(waiting), filled(waiting)
         taken_together(together, answered, waiting)
         taken_one_by_one(single, answered, waiting)
         assert state(together) == state(single)
         assert together.is_overfull == (waiting == MAX_OPEN)
+
+
+@pytest.mark.parametrize("phase", ["intent", "outcome"])
+def test_beyond_so_many_that_wait_nothing_is_remembered(phase: Literal["intent", "outcome"]) -> None:
+    most, more = filled(MAX_OPEN, phase), filled(MAX_OPEN + 1, phase)
+    assert (most.is_overfull, most.has_room_for(0), most.has_room_for(1)) == (False, True, False)
+    assert (more.is_overfull, more.intents, more.outcomes, more.has_room_for(MAX_OPEN)) == (True, {}, {}, True)
+    other = filled(1)
+    assert len([*unpaired([most, other])]) == MAX_OPEN
+    assert [*unpaired([more, other])] == []
+
+
+@pytest.mark.parametrize("split", range(4))
+def test_an_outcome_answers_the_latest_intent_of_its_trace_be_it_in_another_segment(split: int) -> None:
+    segments = Pairing("audit.log.1"), Pairing("audit.log")
+    for seq, phase in enumerate(("intent", "intent", "outcome")):
+        taken_one_by_one(segments[seq >= split], [("a" * 32, phase)], seq)
+    (note,) = unpaired(segments)
+    place = Place(segments[split == 0].path, 7, None, 0)
+    assert note == Finding(FindingCode.UNANSWERED_INTENT, place, f"an outcome in trace {'a' * 32}", "none")

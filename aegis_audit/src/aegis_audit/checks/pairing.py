@@ -154,7 +154,7 @@ def _unpaired_in_trace(trace_id: str, halves: Sequence[tuple[FindingCode, Place]
         if code is FindingCode.UNANSWERED_INTENT:
             waiting.append(Finding(code, place, f"an outcome in trace {trace_id}", "none"))
         elif waiting:
-            del waiting[0]
+            waiting.pop()
         else:
             yield Finding(code, place, f"an intent in trace {trace_id}", "none")
     yield from waiting
