@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
 from aegis_mcp.audit import redaction
 from aegis_mcp.audit.journal import Journal
@@ -20,7 +19,8 @@ from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.limits import Limiter
 from aegis_mcp.pins.quarantine import Pins
 from aegis_mcp.policy import loader
-from aegis_mcp.settings import ArgumentMode
+from aegis_mcp.policy.model import Policy
+from support.traffic import Traffic
 
 POLICY = loader.load(
     b"""
@@ -36,66 +36,52 @@ audit: {durability: flush}
 """,
     "p.yaml",
 )
-METHODS = st.sampled_from(
-    [
-        "tools/call",
-        "tools/list",
-        "ping",
-        "resources/read",
-        "prompts/get",
-        "x/y",
-        "notifications/cancelled",
-        "roots/list",
-        "initialize",
-        "prompts/list",
-        "tasks/cancel",
-    ]
+STRICT = loader.load(
+    b"""
+version: 1
+defaults: {client_request: ask, read: ask, write: ask}
+upstreams: {s: {access: {read: [r*], write: ["*"]}, trust_annotations: true}}
+rules:
+  - {id: seen, match: {tool: w, arguments: {/n: {in: [1, 2]}}}, effect: monitor}
+  - {id: like, match: {tool: x, arguments: {k: {regex: "a+b"}}}, effect: allow}
+  - {id: here, match: {tool: a, arguments: {uri: {within: /tmp}}}, effect: allow, secrets: refuse}
+  - {id: file, match: {uri: "file:///x"}, effect: allow}
+results: {secrets: refuse}
+audit: {durability: flush, arguments: hashed}
+pins: require
+""",
+    "strict.yaml",
 )
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=8,
+LENIENT = loader.load(
+    b"""
+version: 1
+defaults: {client_request: allow, read: allow, write: allow}
+upstreams: {s: {access: {read: [r*], write: ["*"]}}}
+rules:
+  - {id: model, match: {method: sampling/createMessage}, effect: monitor}
+  - {id: roots, match: {method: "roots/*"}, effect: ask}
+results: {secrets: redact}
+audit: {durability: flush, arguments: full}
+""",
+    "lenient.yaml",
 )
-IDS = st.integers(0, 3) | st.sampled_from(["0", "a", None]) | st.integers(2**60, 2**70) | st.text(max_size=3)
-NAMED = {"name": st.sampled_from(["r", "w", "x", "a"]) | JSON, "uri": st.text(), "arguments": JSON}
-FORMS: dict[str, Any] = {"elicitation": {}}
-CAPABLE = st.just(FORMS) | JSON
-VERSION, CAPABILITIES = (f"io.modelcontextprotocol/{name}" for name in ("protocolVersion", "clientCapabilities"))
-META = JSON | st.fixed_dictionaries({VERSION: st.just("2026-07-28"), CAPABILITIES: CAPABLE})
-STATES = {"requestState": st.just("aegis-consent:x") | JSON, "inputResponses": JSON, "taskId": JSON}
-PARAMS = st.fixed_dictionaries(
-    {}, optional=NAMED | STATES | {"requestId": IDS, "_meta": META, "capabilities": CAPABLE, "inputRequests": JSON}
-)
-CALLS = st.fixed_dictionaries(
-    {"jsonrpc": st.just("2.0"), "method": METHODS | st.text()}, optional={"id": IDS, "params": PARAMS | JSON}
-)
-ANSWERS = st.fixed_dictionaries({"jsonrpc": st.just("2.0"), "id": IDS}, optional={"result": JSON, "error": JSON})
-TOOLS = st.just({"tools": [{"name": "r"}, {"name": "w", "annotations": {"readOnlyHint": True}}, 7, {}]})
-RESULTS = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(("inputRequests", "requestState", "task", "prompts", "instructions", "resources"), JSON),
-)
-ANY = st.fixed_dictionaries({"jsonrpc": st.just("2.0"), "id": IDS, "result": RESULTS})
-LISTS = st.fixed_dictionaries({"jsonrpc": st.just("2.0"), "id": IDS, "result": TOOLS})
 
 
 def _line(message: object) -> bytes:
     return json.dumps(message).encode()
 
 
-LINES = st.lists((CALLS | ANSWERS | LISTS | ANY).map(_line) | st.binary(max_size=40), max_size=6)
-
-
 class _Peers:
     """The two ends of the gate, and what each has got."""
 
-    def __init__(self, directory: Path) -> None:
-        keeper = Recordkeeper(policy_sha256=POLICY.sha256, redact=_redact, scrub=redaction.scrub)
+    def __init__(self, directory: Path, policy: Policy = POLICY) -> None:
+        redact = partial(redaction.encode, mode=policy.audit.arguments, key=RedactionKey(bytes(32)))
+        keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
         self.log = directory / "logs" / "audit.log"
-        recorder = Recorder(Journal(self.log, keeper.session_id), POLICY.audit)
+        recorder = Recorder(Journal(self.log, keeper.session_id), policy.audit)
         pins = Pins.open(directory / "pins.json", "s", "[]", is_required=False)
         limiter = Limiter(directory / "limits")
-        self.gate = Enforcement("s", POLICY, keeper, recorder, limiter=limiter, open_pins=lambda _: pins)
+        self.gate = Enforcement("s", policy, keeper, recorder, limiter=limiter, open_pins=lambda _: pins)
         self.host: list[bytes] = []
         self.upstream: list[bytes] = []
         self.gate.connect(to_host=self.host.append, to_upstream=self.upstream.append)
@@ -106,30 +92,29 @@ class _Peers:
         return [event for event in events if event.get("phase") == "intent"]
 
 
-def _redact(value: object) -> bytes:
-    return redaction.encode(value, mode=ArgumentMode.REDACTED, key=RedactionKey(bytes(32)))
+@pytest.mark.parametrize("policy", [POLICY, STRICT, LENIENT])
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_two_peers_send_is_judged_recorded_and_answered(tmp_path: Path, seed: int, policy: Policy) -> None:
+    turns = Traffic(seed).turns()
 
-
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), LINES), max_size=8))
-def test_whatever_two_peers_send_is_judged_recorded_and_answered_once(turns: list[tuple[bool, list[bytes]]]) -> None:
     async def play(peers: _Peers) -> None:
         for is_host, lines in turns:
             await (peers.gate.host_sent(lines) if is_host else peers.gate.upstream_sent(lines))
         await peers.gate.tend()
         await peers.gate.upstream_ended("was stopped", Status.CANCELLED)
 
-    with tempfile.TemporaryDirectory() as directory:
-        peers = _Peers(Path(directory))
-        asyncio.run(play(peers))
-        forwarded = [line for line in peers.upstream if json.loads(line).get("method") == "tools/call"]
-        calls = [json.loads(line) for line in forwarded]
-        # An upstream may ask for a method of the same name: that goes to the host.
-        from_host = [event for event in peers.intents() if event["access"] != "client_request"]
-        asked = [event for event in from_host if event["method"] == "tools/call"]
-        assert len(asked) == len(calls)
-        assert {*forwarded} <= {line for _, sent in turns for line in sent}
-        assert all(call["params"]["name"].startswith("r") or call["params"]["name"] == "w" for call in calls)
+    peers = _Peers(tmp_path, policy)
+    asyncio.run(play(peers))
+    assert all(isinstance(json.loads(line), dict) for line in (*peers.host, *peers.upstream))
+    calls = [line for line in peers.upstream if json.loads(line).get("method") == "tools/call"]
+    # An upstream may ask for a method of the same name: that goes to the host.
+    from_host = [event for event in peers.intents() if event["access"] != "client_request"]
+    asked = [event for event in from_host if event["method"] == "tools/call"]
+    assert [event["tool"] for event in asked] == [json.loads(call)["params"]["name"] for call in calls]
+    sent = {line.removesuffix(b"\r") for is_host, lines in turns for line in lines if is_host}
+    assert {*calls} <= sent
+    if policy is POLICY:
+        assert {event["tool"] for event in asked} <= {"r", "w"}
 
 
 def test_another_policy_decides_from_the_next_frame_on_and_is_named_in_the_log(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_rule_may_have_credentials_replaced_and_the_log_counts_them(tmp_path: 
         ],
         "structuredContent": {"password": "hunter22", "count": 3, "empty": "", TOKEN: "who"},
         "_meta": {"token": "kept"},
-        "unheard-of": 1,
+        "unheard-of": {"type": [TOKEN]},
     }
     scripted = Scripted(tmp_path, POLICY, **{"tools/call": {"result": result}})
     answer = _asked(scripted, "bare_get")
@@ -85,10 +85,10 @@ def test_a_rule_may_have_credentials_replaced_and_the_log_counts_them(tmp_path: 
         ],
         "structuredContent": {"password": "[redacted]", "count": 3, "empty": "", "[redacted]": "who"},
         "_meta": {"token": "kept"},
-        "unheard-of": 1,
+        "unheard-of": {"type": ["[redacted]"]},
     }
     outcome = scripted.stage.requests()[1]["event"]
-    assert (outcome["status"], outcome["redacted"]) == ("ok", 4)
+    assert (outcome["status"], outcome["redacted"]) == ("ok", 5)
 
 
 def test_a_credential_in_an_error_counts_too(tmp_path: Path) -> None:

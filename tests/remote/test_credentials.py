@@ -175,7 +175,17 @@ def test_what_belongs_to_another_owner_is_refused(tmp_path: Path, what: str) -> 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", b"[]", b"\xff", b'{"version":1}', b'{"version":2,"url":"x"}', b'{"version":1,"url":"x","tokens":[]}'],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"5",
+        b"[" * 100_000,
+        b"\xff",
+        b'{"version":1}',
+        b'{"version":2,"url":"x"}',
+        b'{"version":1,"url":"x","tokens":[]}',
+    ],
 )
 def test_a_file_that_is_none_of_ours_is_refused_and_not_replaced(tmp_path: Path, content: bytes) -> None:
     file = _file(tmp_path)

@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import httpx2
 import pytest
 
+from aegis_mcp.upstream.account import error_of
 from aegis_mcp.upstream.state import secret_from
 from support.commands import Done, run
 from support.gateway import Stage
@@ -239,6 +241,11 @@ def test_a_code_that_is_none_gives_no_token(place: World) -> None:
     done = place.login("code=made-up")
     assert (done.status, "gave no token (invalid_grant)" in done.stderr) == (1, True)
     assert "made-up" not in done.stderr
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"5", b"[" * 100_000, b'{"error":{"a":1}}', b'{"error":"a\\nb"}'])
+def test_an_error_without_a_name_is_told_by_its_status(body: bytes) -> None:
+    assert error_of(httpx2.Response(400, content=body)) == "HTTP status 400"
 
 
 def test_logging_out_ends_the_login_on_both_sides(place: World) -> None:

@@ -131,7 +131,7 @@ def _read(descriptor: int, limits: Sequence[Limit], now: int) -> dict[str, _Buck
     try:
         stored = cast("Mapping[str, Any]", json.loads(text))
         return {name: _Bucket(float(left), int(at)) for name, (left, at) in stored.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {_name(limit): _Bucket(0, now) for limit in limits}
 
 

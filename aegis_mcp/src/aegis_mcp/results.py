@@ -19,7 +19,7 @@ _CREDENTIAL: Final = "the answer holds what looks like a credential; `secrets: r
 _STAND_IN: Final = "[redacted]"
 # What the protocol has sent back as it came, and what names things rather than says something.
 _VERBATIM: Final = frozenset({"_meta", "blob", "mimeType", "nextCursor", "requestState", "resultType", "taskId", "uri"})
-_BINARY: Final = frozenset({"image", "audio"})
+_BINARY: Final = ("image", "audio")  # no set: what a server says of the type may be of any
 
 
 class Inspection(Value):

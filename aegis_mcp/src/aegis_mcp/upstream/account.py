@@ -46,7 +46,7 @@ def error_of(response: httpx2.Response) -> str:
     """Return the error that a token response names (RFC 6749 §5.2), or its status: nothing else of what it says."""
     try:
         found = response.json()["error"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         found = None
     return name_of(found) or f"HTTP status {response.status_code}"
 

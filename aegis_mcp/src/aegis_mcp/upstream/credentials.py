@@ -107,7 +107,7 @@ class CredentialStore(ABC):
             url, credentials = _parse(content) if content is not None else (self._url, Credentials())
         except OSError as exc:
             raise self._unusable(_why(exc)) from exc
-        except (ValueError, TypeError, KeyError) as exc:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
             remedy = f"`aegis-mcp logout {self.name}` removes it"
             raise self._unusable(f"it is not a file of this version of Aegis; {remedy}") from exc
         return credentials if url == self._url else Credentials()
