@@ -26,9 +26,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS, InboundLadderRejection, classify_inbound_request
-from mcp_types import HEADER_MISMATCH, PARSE_ERROR
-from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -40,14 +37,17 @@ _LONGEST_LINE: Final = 16 * 1024 * 1024
 _WAIT_SECONDS: Final = 30.0
 _END_SECONDS: Final = 2.0
 _HANDOVER_SECONDS: Final = 2.0
+_PARSE_ERROR: Final = -32700
 _META: Final = "io.modelcontextprotocol/"
+_MODERN: Final = "2026-07-28"
+"""The revision of the era without sessions."""
 _AHEAD: Final = 2
 _PING: Final[Message] = {"jsonrpc": "2.0", "id": "bridge", "method": "ping"}
 _DISCOVER: Final[Message] = {
     "jsonrpc": "2.0",
     "id": "bridge",
     "method": "server/discover",
-    "params": {"_meta": {f"{_META}protocolVersion": LATEST_MODERN_VERSION, f"{_META}clientCapabilities": {}}},
+    "params": {"_meta": {f"{_META}protocolVersion": _MODERN, f"{_META}clientCapabilities": {}}},
 }
 
 
@@ -202,11 +202,10 @@ class Bridge:
         try:
             message: Message = json.loads(line)
         except ValueError:
-            return _error(None, PARSE_ERROR, "Parse error", 400)
+            return _error(None, _PARSE_ERROR, "Parse error", 400)
         if _is_modern(request, message):
-            verdict = classify_inbound_request(message, headers=request.headers)
-            if isinstance(verdict, InboundLadderRejection) and verdict.code == HEADER_MISMATCH:
-                return _error(message.get("id"), verdict.code, verdict.message, 400)
+            if mismatch := _mismatch(request, message):
+                return _error(message.get("id"), *mismatch, 400)
             return await _relay(await self._modern_server(), message, line, is_modern=True)
         if message.get("method") == "initialize":
             session = uuid.uuid4().hex
@@ -239,7 +238,21 @@ async def _first(server: Server, request: Message) -> Exchange:
 
 def _is_modern(request: Request, message: Message) -> bool:
     has_envelope = f"{_META}protocolVersion" in _meta(message)
-    return has_envelope or request.headers.get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
+    return has_envelope or request.headers.get("mcp-protocol-version") == _MODERN
+
+
+def _mismatch(request: Request, message: Message) -> tuple[int, str] | None:
+    """Say in which way the headers of a request are not those of its message."""
+    from mcp.shared.inbound import (  # noqa: PLC0415 - half a second, for the later era only
+        InboundLadderRejection,
+        classify_inbound_request,
+    )
+    from mcp_types import HEADER_MISMATCH  # noqa: PLC0415
+
+    verdict = classify_inbound_request(message, headers=request.headers)
+    if isinstance(verdict, InboundLadderRejection) and verdict.code == HEADER_MISMATCH:
+        return verdict.code, verdict.message
+    return None
 
 
 def _params(message: Message) -> Message:
@@ -267,9 +280,15 @@ async def _relay(
     if first is None or exchange.ends_with(first):
         server.leave(exchange)
         code = (first or {}).get("error", {}).get("code")
-        status = ERROR_CODE_HTTP_STATUS.get(code, 200) if is_modern else 200
+        status = _status_of(code) if is_modern else 200
         return JSONResponse(first, status if first else 502, headers)
     return _stream(server, exchange, first, is_modern=is_modern)
+
+
+def _status_of(code: int | None) -> int:
+    from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS  # noqa: PLC0415
+
+    return 200 if code is None else ERROR_CODE_HTTP_STATUS.get(code, 200)
 
 
 def _stream(server: Server, exchange: Exchange, first: Message | None, *, is_modern: bool = False) -> Response:
