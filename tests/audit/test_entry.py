@@ -68,6 +68,14 @@ def test_only_a_security_event_has_a_kind() -> None:
     opened, intent, _ = (Entry.parse(line) for line in small_log(1))
     assert (opened.kind, intent.kind) == ("log_opened", None)
     assert opened.kind in EVENT_KINDS
+    called, odd = (
+        Entry.parse(seal(Draft(event_type, event, SESSION), TIME, 1, "ab" * 32)[0])
+        for event_type, event in (
+            ("tool_invocation", b'{"kind":"recovered"}'),
+            ("security_event", b'{"kind":["recovered"]}'),
+        )
+    )
+    assert (called.kind, odd.kind) == (None, None)
 
 
 def test_the_longest_line_is_sealed_and_parsed_and_a_longer_one_neither() -> None:
@@ -80,8 +88,13 @@ def test_the_longest_line_is_sealed_and_parsed_and_a_longer_one_neither() -> Non
     assert Entry.parse(line).seq == 0
     with pytest.raises(UnencodableValue):
         seal(draft(MAX_LINE - overhead + 1), TIME, 0, "0" * 64)
-    with pytest.raises(MalformedEntry, match="65536 bytes"):
-        Entry.parse(line[:-3] + b"x" + line[-3:])
+    for event in (b'{"a":"x"}', b'{"a":"x","b":0.5}'):  # the quick way, and the long one
+        overhead = len(with_event(event))
+        longest = with_event(event.replace(b"x", b"x" * (MAX_LINE - overhead + 1)))
+        assert len(longest) == MAX_LINE
+        assert Entry.parse(longest).has_its_hash
+        with pytest.raises(MalformedEntry, match="65536 bytes"):
+            Entry.parse(reseal(longest.replace(b"xx", b"xxx", 1)))
 
 
 def test_nesting_counts_from_the_entry_itself() -> None:
@@ -93,6 +106,76 @@ def test_nesting_counts_from_the_entry_itself() -> None:
     with pytest.raises(MalformedEntry) as caught:
         Entry.parse(line(canonical.MAX_NESTING))
     assert caught.value.code is FindingCode.OUT_OF_PROFILE
+
+
+def with_event(event: bytes) -> bytes:
+    return seal(Draft("tool_invocation", event, SESSION), TIME, 1, "ab" * 32)[0]
+
+
+def changed(before: bytes, after: bytes) -> bytes:
+    """Return the line with something else in one place, and the hash that its bytes have then."""
+    assert LINE.count(before) == 1
+    return reseal(LINE.replace(before, after))
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (changed(b'"phase":"intent"', b'"phase": "intent"'), FindingCode.NOT_CANONICAL),
+        (changed(b'"read_text_file"', b'"read\\u005ftext_file"'), FindingCode.NOT_CANONICAL),
+        (with_event(b'{"b":1,"a":2}'), FindingCode.NOT_CANONICAL),
+        (with_event(b'{"a":-0}'), FindingCode.NOT_CANONICAL),
+        (with_event(b'{"a":1.0}'), FindingCode.NOT_CANONICAL),
+        (with_event(b'{"a":1e22}'), FindingCode.NOT_CANONICAL),  # as orjson writes it
+        (with_event('{"\ufb33":1,"\U0001f511":2}'.encode()), FindingCode.NOT_CANONICAL),  # in the order of orjson
+        (LINE[:-1] + b" \n", FindingCode.NOT_CANONICAL),
+        (with_event(b'{"a":1,"a":1}'), FindingCode.DUPLICATE_KEY),
+        (b'{"a":' * 9000 + b"1" + b"}" * 9000 + b"\n", FindingCode.OUT_OF_PROFILE),
+        (with_event(b'{"a":9007199254740992}'), FindingCode.OUT_OF_PROFILE),
+        (with_event(b'{"a":NaN}'), FindingCode.OUT_OF_PROFILE),
+        (with_event(b'{"a":' + b"9" * 5000 + b"}"), FindingCode.OUT_OF_PROFILE),
+        (with_event(b'{"a":}'), FindingCode.NOT_JSON),
+        (with_event(b'{"a":"\xff"}'), FindingCode.NOT_UTF8),
+        *((one, FindingCode.NOT_JSON) for one in (b"7\n", b"[]\n", b'"a"\n', b"null\n", b"true\n", b"\t\n")),
+        (b"\n", FindingCode.BLANK_LINE),
+        (LINE[:-1], FindingCode.TORN_TAIL),
+        (LINE[:-1] + b"\r\n", FindingCode.CARRIAGE_RETURN),
+        (b"\xef\xbb\xbf" + LINE, FindingCode.BYTE_ORDER_MARK),
+        (LINE[:-2] + b"\x00" + LINE[-2:], FindingCode.NUL_BYTES),
+        (changed(b'"v":1', b'"v":2'), FindingCode.UNKNOWN_VERSION),
+        (changed(b'"v":1', b'"v":0'), FindingCode.UNKNOWN_VERSION),
+        (changed(b'"v":1', b'"v":true'), FindingCode.MALFORMED_FIELD),
+        (changed(b'"v":1', b'"v":"2"'), FindingCode.MALFORMED_FIELD),
+        (changed(b',"v":1', b""), FindingCode.MALFORMED_FIELD),
+        (changed(b',"v":1', b',"v":1,"w":1'), FindingCode.MALFORMED_FIELD),
+        (changed(b'"seq":1', b'"seq":-1'), FindingCode.MALFORMED_FIELD),
+        (changed(b'"seq":1', b'"seq":true'), FindingCode.MALFORMED_FIELD),
+        (changed(b'"seq":1', b'"seq":"1"'), FindingCode.MALFORMED_FIELD),
+        (changed(b'"event_type":"tool_invocation"', b'"event_type":1'), FindingCode.MALFORMED_FIELD),
+        (with_event(b"[]"), FindingCode.MALFORMED_FIELD),
+        (with_event(b"null"), FindingCode.MALFORMED_FIELD),
+        (changed(SESSION.encode(), SESSION.upper().encode()), FindingCode.MALFORMED_FIELD),
+        (changed(b'"%b"' % SESSION.encode(), b"5"), FindingCode.MALFORMED_FIELD),
+        (changed(SESSION.encode(), SESSION[1:].encode()), FindingCode.MALFORMED_FIELD),
+        (changed(b'"trace_id":"', b'"trace_id":"0'), FindingCode.MALFORMED_FIELD),
+        (changed(b'"trace_id":"%032x"' % 1, b'"trace_id":null'), FindingCode.MALFORMED_FIELD),
+        (changed(b'"timestamp":"2026-', b'"timestamp":"20260-'), FindingCode.MALFORMED_FIELD),
+        (changed(b'"prev_hash":"', b'"prev_hash":"A'), FindingCode.MALFORMED_FIELD),
+        (LINE.replace(LINE[15:79], LINE[15:79].upper()), FindingCode.MALFORMED_FIELD),
+    ],
+)
+def test_what_is_no_entry_is_named(line: bytes, code: FindingCode) -> None:
+    with pytest.raises(MalformedEntry) as caught:
+        Entry.parse(line)
+    assert caught.value.code is code
+
+
+@pytest.mark.parametrize(
+    "event",
+    [b'{"a":1e+22}', b'{"a":0.5}', '{"\U0001f511":2,"\ufb33":1}'.encode(), '{"a":"\u00fc"}'.encode(), b'{"a":[{}]}'],
+)
+def test_what_is_in_canonical_form_is_an_entry(event: bytes) -> None:
+    assert Entry.parse(with_event(event)).has_its_hash
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

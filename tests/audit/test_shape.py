@@ -148,3 +148,119 @@ def test_what_is_learnt_again_stays_known() -> None:
     for _ in range(ENOUGH):
         shapes.learn(Entry.parse(line))
     assert [is_known(shapes, one) for one in (sealed(PLAIN), line)] == [True, True]
+
+
+MANY = [sealed(PLAIN)] * 40
+
+
+@pytest.mark.parametrize("odd", [(0,), (1,), (20,), (39,), (0, 1), (3, 30), (38, 39)])
+@pytest.mark.parametrize("text", [b"\\n", b"\\/", b"\\u0041"])
+def test_lines_with_escapes_among_many_without_are_left_to_be_parsed(odd: tuple[int, ...], text: bytes) -> None:
+    lines = [sealed(PLAIN.replace(b"/tmp", text)) if at in odd else line for at, line in enumerate(MANY)]
+    records = taught(MANY[:1]).read(b"".join(lines))
+    assert [at for at, record in enumerate(records) if not record[0]] == [*odd]
+    assert [record for record in records if not any(record)] == [(b"",) * 9] * len(odd)
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\n", b"\x00", b"\x1f", b"\n\\"])
+@pytest.mark.parametrize("at", [0, 20, 39])
+def test_what_stands_in_no_line_is_in_no_line_of_a_known_shape(text: bytes, at: int) -> None:
+    lines = [*MANY[:at], sealed(PLAIN.replace(b"/tmp", text)), *MANY[at + 1 :]]
+    records = taught(MANY[:1]).read(b"".join(lines))
+    assert not records or not all(record[0] for record in records)
+
+
+WITH_UMLAUT = PLAIN.replace(b"/tmp", "größe".encode())
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (PLAIN, True),
+        (WITH_UMLAUT, True),
+        (PLAIN.replace(b"/tmp", b"\\n\\\\"), True),
+        (PLAIN.replace(b"/tmp", b"\\/"), False),
+        (PLAIN.replace(b"/tmp", b"\\u0041"), False),
+        (PLAIN.replace(b"/tmp", b"\\"), False),
+        (PLAIN.replace(b"/tmp", b'"'), False),
+        (PLAIN.replace(b"intent", b"outcome"), False),
+        (PLAIN.replace(b"intent", b""), False),
+        (PLAIN.replace(b'"read"', b"1"), False),
+        (PLAIN.replace(b'"read"', b'"read","z":1'), False),
+        (PLAIN.replace(b'"tool":', b'"toot":'), False),
+        (PLAIN.replace(b'"path":', b'"past":'), False),
+        (PLAIN.replace(b'"/tmp/a"', b"[]"), False),
+        (PLAIN.replace(b'{"path":"/tmp/a"}', b"null"), False),
+        (b"", False),
+        (b'"', False),
+    ],
+)
+def test_a_line_is_known_by_its_keys_its_phase_and_the_form_of_its_values(event: bytes, expected: bool) -> None:
+    assert is_known(taught([sealed(PLAIN)]), sealed(event)) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "known", "unknown"),
+    [
+        (
+            1,
+            (b"0", b"7", b"-1", b"999999999999999", b"-999999999999999"),
+            (b"00", b"-0", b"1.0", b"1e1", b"+1", b'"1"'),
+        ),
+        (True, (b"true",), (b"false", b"null", b"True")),
+        (None, (b"null",), (b"true", b"0", b'""')),
+        ("a", (b'""', b'"b"'), (b"1", b"[]", b'"a" ')),
+        ([1, "a"], (b'[2,"b"]',), (b"[1]", b'["a",1]', b'[1,"a",1]', b'[1, "a"]', b"[]")),
+        ([], (b"[]",), (b"[1]", b"{}")),
+        ({"k": [1]}, (b'{"k":[2]}',), (b'{"k":1}', b'{"l":[1]}', b"{}", b'{"k":[1],"k":[1]}', b'{"k": [1]}')),
+    ],
+)
+@pytest.mark.parametrize("key", ["arguments", "z"])
+def test_a_value_is_known_by_its_form(
+    key: str, value: object, known: tuple[bytes, ...], unknown: tuple[bytes, ...]
+) -> None:
+    shapes = taught([sealed(canonical.encode({key: value}))])
+    lines = [sealed(b'{"%b":%b}' % (key.encode("ascii"), one)) for one in (*known, *unknown)]
+    assert [is_known(shapes, line) for line in lines] == [True] * len(known) + [False] * len(unknown)
+
+
+@pytest.mark.parametrize("phases", [("intent",), ("outcome",), ("intent", "outcome"), ("other",)])
+def test_a_line_of_a_known_shape_is_marked_by_its_phase(phases: tuple[str, ...]) -> None:
+    lines = [sealed(PLAIN.replace(b"intent", phase.encode("ascii"))) for phase in phases]
+    marks = [[bool(mark) for mark in record[2:4]] for record in taught(lines).read(b"".join(lines))]
+    assert marks == [[phase == "intent", phase == "outcome"] for phase in phases]
+    without_event = lines[0].replace(PLAIN.replace(b"intent", phases[0].encode("ascii")), b"")
+    without_type = without_event.replace(b',"event_type":"tool_invocation"', b'"')
+    assert [is_known(taught(lines), reseal(line)) for line in (without_event, without_type)] == [False, False]
+
+
+def test_each_field_of_a_line_of_a_known_shape_is_told() -> None:
+    line = sealed(PLAIN, 17, "cd" * 32)
+    (record,) = taught([line]).read(line)
+    assert (record[0], record[1]) == (line[15:79], line[81:-1])
+    assert [bool(mark) for mark in record[2:4]] == [True, False]
+    timestamp = b"2026-11-24T03:31:51.123456Z"
+    assert record[4:] == (b"cd" * 32, b"17", b"5e" * 16, timestamp, b"7f" * 16)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"z": 0.5},
+        {"arguments": 0.5},
+        {"arguments": {"a": [0.5]}},
+        {"phase": 1},
+        {"phase": ["intent"]},
+        {f"key{number:04}": 1 for number in range(500)},
+    ],
+)
+def test_an_event_that_has_no_simple_form_is_not_learnt(event: dict[str, Any]) -> None:
+    line = sealed(canonical.encode(event))
+    assert not is_known(taught([line]), line)
+
+
+@pytest.mark.parametrize("event_type", ["security_event", "checkpoint"])
+def test_what_has_something_of_its_own_to_say_is_not_learnt(event_type: str) -> None:
+    draft = Draft(event_type, b'{"kind":"entries_lost"}', "5e" * 16, "7f" * 16)
+    line, _ = seal(draft, "2026-11-24T03:31:51.123456Z", 1, "ab" * 32)
+    assert not is_known(taught([line]), line)
