@@ -17,10 +17,13 @@ from typing import Final
 
 import pytest
 
+from aegis_audit.archive import find_segments
 from aegis_audit.chain import Head
 from aegis_audit.checks.known import Known
+from aegis_audit.errors import Unprovable
 from aegis_audit.finding import FindingCode
 from aegis_audit.key import find_roots
+from aegis_audit.proving import head_of
 from aegis_audit.sidecar import booted_at, find_sidecars
 from aegis_audit.trust import Trust
 from aegis_audit.verdict import Verdict
@@ -380,6 +383,38 @@ def test_what_a_rotation_takes_away_behind_the_listing_is_missing_and_no_contrad
     assert report.verdict is Verdict.INCOMPLETE
     assert codes == {FindingCode.MOVED} | ({FindingCode.SHORT_OF_HEAD} if is_known else set())
     assert verify([str(log.parent)], knowledge=knowledge).verdict is Verdict.VALID
+
+
+def test_what_a_rotation_takes_away_excuses_no_contradiction_in_what_is_there(tmp_path: Path) -> None:
+    log = begun(tmp_path)
+    log.rename(log.with_name("audit.log.1"))
+    go_on(tmp_path, 5, 6)
+    knowledge = Knowledge(heads=(Known(Head(1, "ab" * 32), None, "a release"),))
+
+    def progress(_: int) -> None:
+        if log.exists():
+            went_away(log)
+
+    report = verify([str(log.parent)], knowledge=knowledge, progress=progress)
+    codes = {finding.code for finding in report.findings if not finding.code.is_note}
+    assert (report.verdict, codes) == (Verdict.TAMPERED, {FindingCode.MOVED, FindingCode.FALSE_HEAD})
+
+
+def test_a_log_of_which_something_is_taken_away_while_it_is_read_has_no_head_to_keep(tmp_path: Path) -> None:
+    log = begun(tmp_path)
+    log.rename(log.with_name("audit.log.1"))
+    go_on(tmp_path, 5, 6)
+
+    def progress(_: int) -> None:
+        if log.exists():
+            went_away(log)
+
+    with pytest.raises(Unprovable, match="moved away or shortened"):
+        head_of(find_segments([str(log.parent)]), progress)
+    assert (
+        head_of(find_segments([str(log.parent)]), lambda _: None).size
+        == entries(log.with_name("audit.log.2"))[-1].seq + 1
+    )
 
 
 def test_the_command_finds_sidecar_and_keys_of_a_real_log_and_says_so(tmp_path: Path) -> None:

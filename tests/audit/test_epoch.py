@@ -61,6 +61,8 @@ def test_roots_that_are_not_two_keys_of_the_log_are_refused(members: dict[str, o
 
 
 def test_each_handover_begins_a_term_at_the_size_of_its_checkpoint() -> None:
+    begun = EpochChain.begin(ORIGIN, ROOTS)
+    assert (begun.terms, begun.announced) == ((Term(0, key_of(0).verifier, 0),), None)
     assert SECOND.terms == tuple(Term(n, key_of(n).verifier, since) for n, since in enumerate((0, 11, 21)))
     assert SECOND.announced is None
 
@@ -127,6 +129,8 @@ def test_an_epoch_cannot_be_skipped_taken_back_or_named_oddly() -> None:
         announcement(1) | {"epoch": True},
         announcement(1) | {"epoch": "1"},
         announcement(1) | {"epoch": 1.0},
+        announcement(1) | {"epoch": [1]},
+        {"epoch": True, "epoch_key": str(SigningKey(epoch_name(ORIGIN, epoch=True), bytes(32)).verifier)},
         {"kind": "key_epoch", "epoch": 1},
         announcement(1) | {"epoch_key": str(key_of(2).verifier)},
         announcement(1) | {"epoch_key": str(SigningKey("other.example/e/1", bytes(32)).verifier)},
@@ -141,6 +145,8 @@ def test_two_keys_for_one_epoch_are_refused_and_the_same_one_again_is_not() -> N
     announced = BEGUN.announce(10, announcement(1))
     assert announced.announce(12, announcement(1)) == announced
     broken(lambda: announced.announce(12, announcement(1, make=1)))
+    assert announced.announce(12, announcement(0)) == announced
+    broken(lambda: announced.announce(12, announcement(0, make=1)))
     assert FIRST.announce(12, announcement(1)) == FIRST
     broken(lambda: FIRST.announce(12, announcement(1, make=1)))
 

@@ -195,6 +195,25 @@ def test_a_range_that_grows_is_the_range_of_all_its_leaves(steps: list[int], sta
     assert grown.compact() == expected
 
 
+def test_a_range_that_grows_is_equal_to_no_other_range_and_to_nothing_else() -> None:
+    grown = GrowingRange(EMPTY.extend(RFC_6962_LEAVES))
+    others = (GrowingRange(EMPTY), GrowingRange(EMPTY.extend(RFC_6962_LEAVES[:7])), EMPTY.extend(RFC_6962_LEAVES), None)
+    assert [grown == other for other in (grown, *others)] == [True, False, False, False, False]
+    with pytest.raises(TypeError, match="has no hash"):
+        hash(grown)
+
+
+@pytest.mark.parametrize("start", range(9))
+def test_a_range_within_a_log_grows_leaf_by_leaf_as_it_does_at_once(start: int) -> None:
+    single = begun = CompactRange(start, (), start)
+    for leaf in RFC_6962_LEAVES:
+        single = single.append(leaf)
+    assert single == begun.extend(RFC_6962_LEAVES)
+    assert EMPTY.extend(RFC_6962_LEAVES[:start]).join(single) == EMPTY.extend(
+        (*RFC_6962_LEAVES[:start], *RFC_6962_LEAVES)
+    )
+
+
 def test_a_range_joins_only_where_it_ends() -> None:
     with pytest.raises(ValueError, match="a range from 2, not from 3"):
         EMPTY.extend(RFC_6962_LEAVES[:2]).join(CompactRange(3, (), 3))
@@ -266,8 +285,8 @@ def test_a_consistency_proof_shows_nothing_but_its_own_two_trees(new: int) -> No
             (a, b) for a in range(new + 1) for b in range(new + 1) if is_consistent(old, heads[a], new, heads[b], proof)
         }
         assert claims == {(old, new)}
-        for changed in _changed(proof):
-            assert not is_consistent(old, heads[old], new, heads[new], changed)
+        for changed in ((), *_changed(proof)):
+            assert is_consistent(old, heads[old], new, heads[new], changed) is (changed == proof)
 
 
 def _changed(proof: tuple[bytes, ...]) -> list[tuple[bytes, ...]]:
@@ -287,6 +306,23 @@ def test_every_tree_extends_the_empty_one_and_itself_without_a_proof() -> None:
     assert not is_consistent(8, empty, 8, root, ())
     assert not is_consistent(8, root, 8, root, (root,))
     assert not is_consistent(9, root, 8, root, ())
+
+
+def test_nothing_is_shown_by_what_is_too_long_or_too_short_for_a_proof_or_by_trees_that_shrink() -> None:
+    leaf = RFC_6962_LEAVES[0]
+    for odd in (b"", b"x" * 31, b"x" * 33, b"x" * 64):
+        root = hashlib.sha256(b"\1" + leaf + odd).digest()
+        assert not is_included(leaf, 0, 2, (odd,), root)
+        assert not is_consistent(1, leaf, 2, root, (odd,))
+    roots = [leaf]
+    while len(roots) <= 65:
+        roots.append(hashlib.sha256(b"\1" + roots[-1] + leaf).digest())
+    for length, expected in ((64, True), (65, False)):
+        assert is_included(leaf, 0, 2**length, (leaf,) * length, roots[length]) is expected
+        assert is_consistent(1, leaf, 2**length, roots[length], (leaf,) * length) is expected
+    assert not is_consistent(2, leaf, 1, leaf, ())
+    assert not is_consistent(-1, leaf, 1, leaf, (leaf,))
+    assert not is_consistent(-2, leaf, -1, leaf, ())
 
 
 @pytest.mark.parametrize(("index", "size"), [(-1, 3), (3, 3), (0, 0), (0, 9), (8, 9), (2, 100)])

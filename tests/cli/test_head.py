@@ -10,7 +10,7 @@ from aegis_audit.errors import MalformedNote
 from aegis_audit.headline import Headline
 from aegis_audit.tree import EMPTY
 from support.auditor import audit
-from support.logs import ORIGIN, rotated_log, small_log, write
+from support.logs import ORIGIN, LogBuilder, reseal, rotated_log, small_log, write
 
 
 def test_the_head_is_one_line_that_reads_back(tmp_path: Path) -> None:
@@ -45,19 +45,28 @@ def test_a_log_whose_first_entries_are_not_there_has_a_head_and_no_root(tmp_path
     assert (outcome.status, outcome.stdout) == (0, f"{ORIGIN} 12 - {segment[-1][15:79].decode()}\n")
 
 
+def test_a_log_is_named_by_its_openings_alone(tmp_path: Path) -> None:
+    log = LogBuilder()
+    log.open_log()
+    log.security("policy_loaded", origin="other.example/aegis")
+    log.add("tool_invocation", {"kind": "segment_opened", "origin": "other.example/aegis"})
+    assert audit("head", write(tmp_path / "audit.log", log.lines)).stdout.startswith(f"{ORIGIN} 3 ")
+
+
 def test_a_torn_end_is_left_out(tmp_path: Path) -> None:
     lines = small_log(2)
     whole = audit("head", write(tmp_path / "whole.log", lines[:-1])).stdout
     assert audit("head", write(tmp_path / "torn.log", [*lines[:-1], lines[-1][:-9]])).stdout == whole
 
 
-@pytest.mark.parametrize("harm", ["gap", "edit", "last", "empty", "absent", "two"])
+@pytest.mark.parametrize("harm", ["gap", "edit", "last", "number", "empty", "absent", "two"])
 def test_a_log_that_is_not_whole_has_no_head_to_keep(tmp_path: Path, harm: str) -> None:
     lines = small_log(2)
     changed = {
         "gap": [*lines[:2], *lines[3:]],
         "edit": [*lines[:2], lines[2].replace(b"ok", b"no"), *lines[3:]],
         "last": [*lines[:-1], lines[-1].replace(b"ok", b"no")],
+        "number": [*lines[:-1], reseal(lines[-1].replace(b'"seq":4', b'"seq":5'))],
         "empty": [],
         "two": [*lines, *small_log(1, origin="other.example/log")],
     }

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from aegis_audit.checkpoint import Checkpoint
+from aegis_audit.note import sign
 from support.auditor import Outcome, audit
-from support.logs import small_log, write
-from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, signed_log
+from support.logs import ORIGIN, small_log, write
+from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, signed_log, tree_of
 
 
 def judged(log: Path, lines: Sequence[bytes], anchor: str, *options: str) -> Outcome:
@@ -176,3 +178,19 @@ def test_an_anchor_from_before_the_last_verification_is_compared_as_well(path: P
     assert (ids(outcome), outcome.json["entries"]) == ((0, []), 4)
     outcome = judged(path, lines, note_in(lines[3]), *state)
     assert (ids(outcome), outcome.json["entries"]) == ((0, []), len(lines))
+
+
+def test_an_anchor_of_any_size_is_compared_whatever_was_verified_before(path: Path) -> None:
+    log = signed_log(2)
+    state = ("--state", str(path.with_name("state")))
+    assert ids(judged(path, log.lines, note_in(log.lines[3]), *state)) == (0, [])
+    size = len(log.lines)
+    log.call(9)
+    for at in range(1, len(log.lines) + 1):
+        tree = tree_of(log.lines[:at])
+        for root, expected in ((tree.root(), (0, [])), (bytes(32), (1, ["AEG011"]))):
+            anchor = str(sign(Checkpoint(ORIGIN, at, root).text, [LOG_KEY, epoch_key(0)]))
+            assert ids(judged(path, log.lines[:size], anchor, *state)) == (expected if at <= size else (1, ["AEG009"]))
+    for at in range(1, len(log.lines) + 1):
+        anchor = str(sign(Checkpoint(ORIGIN, at, bytes(32)).text, [LOG_KEY, epoch_key(0)]))
+        assert ids(judged(path, log.lines, anchor, *state)) == (1, ["AEG011"])

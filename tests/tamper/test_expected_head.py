@@ -92,3 +92,16 @@ def test_a_head_from_before_the_last_verification_is_compared_as_well(tmp_path: 
     assert audit(*options, "--expect-head", head, path).status == 0
     late = audit("head", path).stdout
     assert audit(*options, "--expect-head", head, "--expect-head", late, path).status == 0
+
+
+def test_a_head_from_before_the_last_verification_is_compared_with_each_of_two_logs(tmp_path: Path) -> None:
+    origins = ORIGIN, "other.example/aegis"
+    paths = [tmp_path / f"{number}.log" for number in range(2)]
+    options = ("verify", "--format", "json", "--state", tmp_path / "state")
+    for origin, path in zip(origins, paths, strict=True):
+        write(path, small_log(3, origin=origin))
+    assert audit(*options, *paths).status == 0
+    for origin in origins:
+        for other, expected in (({}, 0), ({"session_id": "ab" * 16}, 1)):
+            head = audit("head", write(tmp_path / "head.log", small_log(1, origin=origin, **other))).stdout
+            assert audit(*options, "--expect-head", head, *paths).status == expected

@@ -342,3 +342,31 @@ def rewrite(lines: list[bytes], at: int) -> list[bytes]:
         renewed = line.replace(b'"session_id":"5e', b'"session_id":"6e') if len(changed) == at else line
         changed.append(reseal(renewed.replace(old, new) if old else renewed))
     return changed
+
+
+def test_each_log_of_several_is_noted_and_reported_on_its_own(tmp_path: Path) -> None:
+    logs = [
+        small_log(calls, origin=f"{name}.example/aegis", session_id=name * 32)
+        for calls, name in ((1, "a"), (2, "b"), (3, "c"))
+    ]
+    paths = [write(tmp_path / f"{number}.log", lines) for number, lines in enumerate(logs[:2])]
+    paths.append(write(tmp_path / "2.log", [*logs[2][4:], *logs[2][:4], *logs[0]]))
+    report = verify(map(str, paths))
+    assert {code: count for code, count in report.counts.items() if code is FindingCode.SEVERAL_LOGS} == {
+        FindingCode.SEVERAL_LOGS: 2
+    }
+    assert [(log.origin, log.entries, log.sessions) for log in report.logs] == [
+        ("a.example/aegis", 3, 2),
+        ("b.example/aegis", 5, 1),
+        ("c.example/aegis", 7, 2),
+    ]
+    assert [(one.entries, one.first_seq, one.last_seq) for one in report.segments] == [(3, 0, 2), (5, 0, 4), (10, 0, 6)]
+
+
+def test_too_few_entries_are_named_where_the_log_begins_or_nowhere_if_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    path = str(write(tmp_path / "audit.log", small_log(1)))
+    for paths, place in (([path], path), ([str(tmp_path / "empty")], "")):
+        report = verify(paths, Demands(min_records=4, allow_empty=True))
+        (finding,) = (one for one in report.findings if not one.code.is_note)
+        assert (finding.code, finding.place.path) == (FindingCode.TOO_FEW, place)

@@ -14,6 +14,8 @@ from aegis_audit.chain import Head
 from aegis_audit.checks.known import Known
 from aegis_audit.checks.ledger import MAX_DEFERRED
 from aegis_audit.demand import Demands
+from aegis_audit.epoch import Roots
+from aegis_audit.errors import UnusableKey
 from aegis_audit.level import Level
 from aegis_audit.note import SigningKey, VerifierKey
 from aegis_audit.report import Report
@@ -95,6 +97,23 @@ def test_the_command_says_what_it_used_and_what_it_lacks(log: Path) -> None:
     for wrong in ("nonsense", log):
         assert audit("verify", log, "--key", wrong).status == 2
     assert audit("verify", log, "--require", "a9").status == 2
+
+
+def test_keys_of_this_host_that_cannot_be_used_are_said_to_be_so_for_their_log_alone(log: Path) -> None:
+    def discover(origin: str) -> Roots | None:
+        if origin == ORIGIN:
+            raise UnusableKey("/keys", "it is no key")
+        return SignedBuilder(origin=origin).roots
+
+    other = SignedBuilder(origin="other.example/aegis")
+    other.open_log()
+    other.checkpoint()
+    paths = [str(log), str(write(log.with_name("other.log"), other.lines))]
+    report = verify(paths, knowledge=Knowledge(trust=Trust(discover=discover)))
+    assert [(one.level, one.key_problem, one.is_of_host) for one in report.logs] == [
+        (Level.A0, "key '/keys': it is no key", False),
+        (Level.A2, "", True),
+    ]
 
 
 # Segments.

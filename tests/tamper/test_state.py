@@ -12,7 +12,8 @@ import pytest
 
 from support.auditor import Outcome, audit
 from support.journals import append, journal, log_of
-from support.logs import LogBuilder, small_log, write
+from support.logs import LogBuilder, rotated_log, small_log, write
+from support.signed import SignedBuilder
 
 VALID = 0
 TAMPERED = 1
@@ -212,3 +213,71 @@ def test_two_logs_are_remembered_in_one_state(log: Path, tmp_path: Path) -> None
     assert (verdict(outcome), outcome.json["entries"]) == ((VALID, []), 5)
     write(path, other.lines[:-1])
     assert verdict(again(log, log, path)) == (TAMPERED, ["AEG009"])
+
+
+def test_what_one_log_is_known_to_have_had_is_missed_in_another(log: Path) -> None:
+    first, second, third = rotated_log(1, 1, 1)
+    paths = [write(log.with_name(name), lines) for name, lines in (("1.log", first), ("3.log", third))]
+    write(log, small_log(20, origin="other.example/aegis"))
+    state_of(log).unlink()
+    assert verdict(again(log)) == (VALID, [])
+    assert verdict(again(log, log, *paths)) == (INCOMPLETE, ["AEG201"])
+    assert verdict(again(log, log, *paths, write(log.with_name("2.log"), second))) == (VALID, [])
+
+
+def test_a_log_of_several_segments_is_remembered_from_its_first_entry_on(log: Path) -> None:
+    segments = rotated_log(1, 1, 1)
+    paths = [write(log.with_name(f"{number}.log"), lines) for number, lines in enumerate(segments[:2])]
+    options = ("verify", "--no-sidecar", "--quiet", "--from-genesis", "--state", log.with_name("state"))
+    assert audit(*options, *paths).status == VALID
+    third = write(log.with_name("2.log"), segments[2])
+    assert audit(*options, *paths, third).status == VALID
+    assert audit(*options, third).status == VALID
+
+
+def test_entries_that_were_verified_before_are_counted_from_the_first_one_that_was(log: Path) -> None:
+    _, second, third = rotated_log(1, 1, 1)
+    options = ("verify", "--no-sidecar", "--quiet", "--state", log.with_name("state"), "--min-records")
+    path = write(log.with_name("1.log"), second)
+    assert audit(*options, str(len(second) + 1), path).status == INCOMPLETE
+    assert audit(*options, str(len(second)), path).status == VALID
+    count, more = len(second) + len(third), write(log.with_name("2.log"), third)
+    assert audit(*options, str(count + 1), path, more).status == INCOMPLETE
+    assert audit(*options, str(count), path, more).status == VALID
+
+
+def test_of_two_logs_each_is_held_to_what_the_last_verification_knew_of_its_own_tree(tmp_path: Path) -> None:
+    logs = [SignedBuilder(origin=f"{name}.example/aegis") for name in ("one", "two")]
+    paths = [tmp_path / f"{number}.log" for number in range(2)]
+    options = ("verify", "--no-sidecar", "--format", "json", "--state", tmp_path / "state")
+    for number, (log, path) in enumerate(zip(logs, paths, strict=True)):
+        log.open_log()
+        for call in range(number + 1):
+            log.call(call)
+        log.checkpoint()
+        write(path, log.lines)
+    assert verdict(audit(*options, *paths)) == (VALID, [])
+    for log, path in zip(logs, paths, strict=True):
+        log.call(9)
+        write(path, [*log.lines, log.checkpoint(root=bytes(32))])
+        assert verdict(audit(*options, *paths)) == (TAMPERED, ["AEG011"])
+        write(path, log.lines[:-1])
+    assert verdict(audit(*options, *paths)) == (VALID, [])
+
+
+def test_the_entry_behind_the_last_one_that_was_verified_is_missed(log: Path, tmp_path: Path) -> None:
+    append(journal(tmp_path), 5, 6)
+    lines = lines_of(log)
+    write(log, [*lines[:5], *lines[6:]])
+    assert verdict(again(log)) == (INCOMPLETE, ["AEG201"])
+    write(log, lines)
+    assert verdict(again(log)) == (VALID, [])
+
+
+def test_a_segment_that_was_verified_and_is_no_longer_kept_is_not_missed_between_others(log: Path) -> None:
+    segments = rotated_log(1, 1, 1)
+    paths = [write(log.with_name(f"{number}.log"), lines) for number, lines in enumerate(segments)]
+    options = ("verify", "--no-sidecar", "--format", "json", "--state", log.with_name("state"))
+    assert verdict(audit(*options, *paths[:2])) == (VALID, [])
+    copy = write(log.with_name("copy.log"), segments[0])
+    assert verdict(audit(*options, copy, paths[2])) == (VALID, [])
