@@ -34,7 +34,7 @@ from aegis_audit.trust import Pin, Trust
 from aegis_audit.verify import Knowledge, verify
 from aegis_mcp.audit.journal import Journal
 from support.journals import SESSION, append, log_of
-from support.logs import reseal
+from support.logs import overwrite, reseal
 from support.signatures import signed_journal
 
 VALID, TAMPERED, INCOMPLETE, UNVERIFIABLE = 0, 1, 4, 5
@@ -297,12 +297,12 @@ class History(RuleBasedStateMachine):
         before = {path: path.read_bytes() if path.exists() else None for path in files}
         for path, lines in files.items():
             data = b"".join(lines)
-            path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+            overwrite(path, gzip.compress(data) if path.suffix == ".gz" else data)
         try:
             yield
         finally:
             for path, old in before.items():
-                path.unlink() if old is None else path.write_bytes(old)
+                path.unlink() if old is None else overwrite(path, old)
 
     def _numbers(self, count: int) -> list[int]:
         self.next += count

@@ -18,7 +18,7 @@ from aegis_audit.entry import Draft, Entry, seal
 from aegis_audit.segment import Segment
 from aegis_audit.shape import Shapes
 from aegis_audit.trust import Trust
-from support.logs import LogBuilder, reseal, small_log, write
+from support.logs import LogBuilder, overwrite, reseal, small_log, write
 from support.tampering import Tampering, corpus
 
 ENOUGH = 512
@@ -67,7 +67,7 @@ def test_every_bit_that_changes_is_judged_the_same_with_shapes_and_without(tmp_p
     for bit in range(0, 8 * len(data), 3):
         flipped = bytearray(data)
         flipped[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(flipped)
+        overwrite(path, flipped)
         assert judged(path, shapes) == judged(path, Shapes())
 
 

@@ -11,6 +11,7 @@ from aegis_audit.verdict import Verdict
 from aegis_audit.verify import verify
 from support.auditor import COMMAND, Outcome, audit, environment
 from support.gateway import Stage
+from support.logs import overwrite
 from support.tampering import corpus
 
 
@@ -37,7 +38,7 @@ def _judge(path: Path) -> tuple[int, set[str], str]:
 def test_every_tampering_is_named_by_the_real_command(lines: list[bytes], tmp_path: Path, part: int) -> None:
     path = tmp_path / "audit.log"
     for tampering in corpus(lines)[part::8]:
-        path.write_bytes(tampering.data)
+        overwrite(path, tampering.data)
         expected = {code.identifier for code in tampering.codes}
         assert _judge(path) == (tampering.exit_code, expected, ""), tampering.name
 
@@ -46,7 +47,7 @@ def test_a_command_that_is_started_for_it_says_the_same(lines: list[bytes], tmp_
     path = tmp_path / "audit.log"
     one_each = {tampering.codes: tampering for tampering in corpus(lines)}
     for tampering in one_each.values():
-        path.write_bytes(tampering.data)
+        overwrite(path, tampering.data)
         done = subprocess.run(
             (*COMMAND, "verify", str(path)),
             capture_output=True,
@@ -66,5 +67,5 @@ def test_each_single_bit_of_three_entries_that_changes_is_found(lines: list[byte
     for bit in range(part, 8 * len(log), 8):
         data = bytearray(log)
         data[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(data)
+        overwrite(path, data)
         assert verify([str(path)]).verdict not in {Verdict.VALID, Verdict.UNREADABLE}, f"bit {bit}"

@@ -19,7 +19,7 @@ from aegis_audit.mark import Mark
 from aegis_audit.note import SigningKey
 from support.auditor import Outcome, audit
 from support.cosigned import WITNESSES, cosign, policy_of
-from support.logs import ORIGIN, reseal, write
+from support.logs import ORIGIN, overwrite, reseal, write
 from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, tree_of
 
 EPOCH_0: Final = str(epoch_key(0).verifier)
@@ -97,7 +97,7 @@ class Attacker:
         for name, lines in zip(self.names, self.segments, strict=True):
             write(self.directory / name, lines)
         for name, data in self.extra.items():
-            (self.directory / name).write_bytes(data)
+            overwrite(self.directory / name, data)
 
     def verify(self, view: str) -> Outcome:
         """Look at the files as a verifier does."""

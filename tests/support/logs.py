@@ -139,8 +139,15 @@ def reseal(line: bytes) -> bytes:
 
 def write(path: Path, lines: Iterable[bytes]) -> Path:
     """Write a segment."""
-    path.write_bytes(b"".join(lines))
+    overwrite(path, b"".join(lines))
     return path
+
+
+def overwrite(path: Path, data: bytes | bytearray) -> None:
+    """Let a file hold other bytes: a file that is emptied first may wait for the disk to have what it held."""
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.write(data)
+        file.truncate()
 
 
 def offsets(lines: Sequence[bytes]) -> list[int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aegis_audit.verify import verify
-from support.logs import LogBuilder, offsets, rotated_log, small_log, write
+from support.logs import LogBuilder, offsets, overwrite, rotated_log, small_log, write
 from support.tampering import Tampering, corpus
 from support.validator import is_valid, validate
 
@@ -82,7 +82,7 @@ def test_both_agree_on_each_line_that_is_deleted_doubled_or_exchanged(tmp_path: 
     changed += [b"".join((*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :])) for at in range(len(lines) - 1)]
     changed += [b"".join(lines)[:end] for start in offsets(lines) for end in (start, start + 1, start + 80)]
     for data in changed:
-        path.write_bytes(data)
+        overwrite(path, data)
         assert is_valid(data) == (verify([str(path)]).verdict.exit_code == 0), data
 
 

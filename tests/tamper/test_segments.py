@@ -22,7 +22,7 @@ from aegis_audit.finding import FindingCode
 from aegis_audit.verify import Knowledge, verify
 from support.attacker import relink
 from support.auditor import audit
-from support.logs import COMPRESSIONS, ORIGIN, LogBuilder, reseal, rotated_log, small_log, write
+from support.logs import COMPRESSIONS, ORIGIN, LogBuilder, overwrite, reseal, rotated_log, small_log, write
 
 SEGMENTS: Final = rotated_log(2, 3, 1)
 
@@ -283,7 +283,7 @@ def test_bytes_behind_a_compressed_stream_are_damage_and_a_missing_end_is_a_torn
     path.write_bytes(data + b"appended")
     assert verify([str(path)]).codes == {FindingCode.DAMAGED_COMPRESSION}
     for end in (len(data) - 1, len(data) // 2, 7):
-        path.write_bytes(data[:end])
+        overwrite(path, data[:end])
         codes = verify([str(path)]).codes
         assert FindingCode.TORN_TAIL in codes
         assert all(code.verdict.exit_code in {0, 4} for code in codes)
@@ -296,7 +296,7 @@ def test_a_bit_that_changes_in_a_compressed_segment_is_found(tmp_path: Path, com
     for bit in range(0, 8 * len(data), 5):
         flipped = bytearray(data)
         flipped[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(flipped)
+        overwrite(path, flipped)
         report = verify([str(path)])
         # Some bits of a header say nothing about the content: the time in gzip's, for one.
         assert report.verdict.exit_code != 0 or (report.size, report.entries) == (len(intact), 5)
