@@ -42,16 +42,22 @@ def _install(directory: Path, *needs: str | Path) -> Path:
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     constraints = directory / "constraints.txt"
     constraints.write_text("\n".join(line.rstrip("\\ ") for line in lines if "==" in line), encoding="utf-8")
-    venv.create(directory / "env", with_pip=True)
+    venv.create(directory / "env")
     commands = directory / "env" / ("Scripts" if sys.platform == "win32" else "bin")
-    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", constraints)
-    _run(commands / "python", *pip, *needs)
-    _run(commands / "python", "-m", "pip", "check")
+    # What is not compiled is when it is used, and most of it is not used here.
+    _pip(commands, "install", "--quiet", "--no-compile", "--constraint", constraints, *needs)
+    _pip(commands, "check")
     return commands
 
 
+def _pip(commands: Path, *words: str | Path) -> str:
+    """Run our pip in the other environment, which does without one."""
+    options = ("--python", commands / "python", "--disable-pip-version-check")
+    return _run(sys.executable, "-m", "pip", *options, *words)
+
+
 def _installed(commands: Path) -> set[str]:
-    listed = json.loads(_run(commands / "python", "-m", "pip", "list", "--format", "json"))
+    listed = json.loads(_pip(commands, "list", "--format", "json"))
     return {package["name"].lower() for package in listed}
 
 
