@@ -35,7 +35,11 @@ _LEFT_OUT: Final = (
     "the_extra_is_needed",
 )
 _FAMILY: Final = 12
-"""Of tests that differ in numbers only, such as one for each byte, so many are enough here."""
+"""Of tests that differ in numbers only, such as one for each byte, so many are enough here.
+
+Those that pytest numbers itself, such as `raw29`, differ in what somebody has chosen, and are all tried.
+"""
+_NUMBER: Final = "(?<![a-z_0-9])[0-9]+"
 _EXAMPLES: Final = 40
 _SETTINGS: Final = "_hypothesis_internal_use_settings"
 """Where Hypothesis keeps what a test says of itself: with all examples that it asks for a survivor takes minutes."""
@@ -82,10 +86,12 @@ class _Loader:
             _take_fewer_examples(item)
         families: defaultdict[str, list[pytest.Item]] = defaultdict(list)
         for item in items:
-            families[re.sub("[0-9]+", "#", item.nodeid)].append(item)
+            families[re.sub(_NUMBER, "#", item.nodeid)].append(item)
         items[:] = [one for family in families.values() for one in family[:: -(-len(family) // _FAMILY)]]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        if session.testsfailed:  # a file of tests cannot be loaded
+            return True
         for module in pkgutil.walk_packages(import_module(PACKAGE).__path__, f"{PACKAGE}."):
             import_module(module.name)
         self.result = self._work(session)

@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_audit.errors import ForgedSignature, MalformedNote
-from aegis_audit.note import MAX_NOTE, MAX_SIGNATURES, KeyKind, Note, Signature, SigningKey, VerifierKey, sign
+from aegis_audit.note import (
+    MAX_NOTE,
+    MAX_SIGNATURES,
+    KeyKind,
+    Note,
+    Signature,
+    SigningKey,
+    VerifierKey,
+    is_name,
+    sign,
+)
 
 # The example of c2sp.org/signed-note v1.0.0.
 SPEC_KEY: Final = VerifierKey.parse("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k")
@@ -97,6 +107,8 @@ def test_a_line_that_comes_twice_counts_once() -> None:
         f"text\n\n{LINE}".encode(),  # no end
         f"text\n\n{LINE}\n\n".encode(),
         f"text\n\n{LINE}\njunk\n".encode(),
+        f"text\n\n{LINE}\njunk".encode(),
+        f"{LINE}\n".encode(),  # neither
         f"text\n\njunk\n{LINE}\n".encode(),
         f"text\n\n {LINE}\n".encode(),
         f"text\n\n{LINE} \n".encode(),
@@ -128,6 +140,13 @@ def test_a_line_that_comes_twice_counts_once() -> None:
 def test_what_is_not_exactly_a_note_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedNote):
         Note.parse(raw)
+
+
+def test_a_name_has_1_to_255_bytes_and_no_space_or_plus() -> None:
+    for name in ("x", "ü", "x" * 255, "ü" * 127 + "x", "\ud800"):
+        assert is_name(name)
+    for name in ("", "x" * 256, "ü" * 128, " ", "a b", "a+b", "a\n", "\x1f", "\u2003"):
+        assert not is_name(name)
 
 
 def test_base64_has_one_form_only() -> None:
@@ -200,6 +219,7 @@ def test_no_flipped_bit_leaves_the_example_signed(bit: int) -> None:
         "example.com/foo+530d903a+AukyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k",  # type 0x02, ECDSA
         "example.com/foo+530d903a+" + base64.b64encode(b"\x01" + bytes(31)).decode(),
         "example.com/foo+530d903a+" + "A" * 10_000,
+        *(str(VerifierKey(name, bytes(32))) for name in ("", "a b", "a\n", "x" * 256)),
     ],
 )
 def test_what_is_not_exactly_a_key_is_refused(text: str) -> None:
@@ -231,9 +251,9 @@ def cosign(text: str, at: int) -> Signature:
 
 
 def test_a_cosignature_says_when_it_was_made() -> None:
-    note = Note.parse(Note("text\n", (KEY.sign("text\n"), cosign("text\n", 1_764_115_200))).encode())
-    signed = note.signed_by([WITNESS_KEY])
-    assert signed[WITNESS_KEY].timestamp == 1_764_115_200
+    for at in (0, 1_764_115_200, 2**63 - 1):
+        note = Note.parse(Note("text\n", (KEY.sign("text\n"), cosign("text\n", at))).encode())
+        assert note.signed_by([WITNESS_KEY])[WITNESS_KEY].timestamp == at
     assert re.fullmatch(r"witness\.example/w1\+[0-9a-f]{8}\+B[A-Za-z0-9+/]{43}", str(WITNESS_KEY))
     assert VerifierKey.parse(str(WITNESS_KEY)) == WITNESS_KEY
 
@@ -246,6 +266,7 @@ def test_a_cosignature_says_when_it_was_made() -> None:
         cosign("text\n", 1_764_115_200).blob + b"\0",
         cosign("text\n", 1_764_115_200).blob[8:],  # no time
         WITNESS.sign("text\n").blob,
+        b"1234",
         cosign("text\n", 2**63).blob,
         cosign("another\n", 1_764_115_200).blob,
     ],

@@ -49,6 +49,7 @@ def test_one_witness_is_a_quorum_and_so_is_none_where_the_policy_says_so() -> No
     assert single.witnesses[0].url == url
     assert (single.is_reached([X1]), single.is_reached([X2]), single.is_reached([])) == (True, False, False)
     assert WitnessPolicy.parse(b"quorum none").is_reached([])
+    assert WitnessPolicy.parse(f"log {LOG} {url}\nquorum none\n".encode()).logs == (LOG,)
 
 
 def test_names_are_octets_and_not_text() -> None:
@@ -79,6 +80,7 @@ def test_names_are_octets_and_not_text() -> None:
         ("witness w {w}\ngroup g all w w\nquorum g", "line 2: 'w' is a member already"),
         ("witness w {w}\ngroup g any w\ngroup h any w\nquorum h", "line 3: 'w' is a member already"),
         ("witness w {w} url more\nquorum w", "line 1: expected"),
+        ("log {log} url more\nquorum none", "line 1: expected"),
         ("witness w name+00000000+AAAA\nquorum w", "line 1: key 'name'"),
         ("quorum none\r", "line 1: a control character"),
         ("sigsum 1\nquorum none", "line 1: expected"),

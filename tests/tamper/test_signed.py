@@ -90,11 +90,12 @@ def test_the_command_says_what_it_used_and_what_it_lacks(log: Path) -> None:
     shown = audit("verify", log, "--key", str(LOG), "--require", "a1").stdout
     assert shown.startswith("VALID  20 entries in 1 segment, level A1 signed; exit status 0\n")
     assert f"  A1 signed, not covered: 1 entry of 20\n  by key {LOG}, pinned\n" in shown
-    file = write(log.with_name("keys"), [b"# of the desk\n", str(LOG).encode() + b"\n", str(EPOCH).encode() + b"\n"])
+    file = write(log.with_name("keys"), [b"# of the desk\n\n", str(LOG).encode() + b"\n", str(EPOCH).encode() + b"\n"])
     outcome = audit("verify", log, "--key", file, "--require", "a2", "--format", "json")
     assert (outcome.status, outcome.json["assurance"], outcome.json["logs"][0]["uncovered"]) == (0, "A2", 1)
     assert outcome.json["not_shown"] == Level.A2.not_shown
-    for wrong in ("nonsense", log):
+    empty = write(log.with_name("none"), [b"# of nobody\n\n"])
+    for wrong in ("nonsense", log, empty):
         assert audit("verify", log, "--key", wrong).status == 2
     assert audit("verify", log, "--require", "a9").status == 2
 
@@ -112,6 +113,11 @@ def test_keys_of_this_host_that_cannot_be_used_are_said_to_be_so_for_their_log_a
     report = verify(paths, knowledge=Knowledge(trust=Trust(discover=discover)))
     assert [(one.level, one.key_problem, one.is_of_host) for one in report.logs] == [
         (Level.A0, "key '/keys': it is no key", False),
+        (Level.A2, "", True),
+    ]
+    report = verify(paths, knowledge=Knowledge(trust=Trust([Pin(LOG, "pinned")], discover)))
+    assert [(one.level, one.key_problem, one.is_of_host) for one in report.logs] == [
+        (Level.A1, "", False),
         (Level.A2, "", True),
     ]
 

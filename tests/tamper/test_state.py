@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from aegis_audit.errors import UnusableState
+from aegis_audit.state import State, store
 from support.auditor import Outcome, audit
 from support.journals import append, journal, log_of
 from support.logs import LogBuilder, rotated_log, small_log, write
@@ -17,6 +19,7 @@ from support.signed import SignedBuilder
 
 VALID = 0
 TAMPERED = 1
+CORRUPT = 3
 INCOMPLETE = 4
 
 
@@ -281,3 +284,71 @@ def test_a_segment_that_was_verified_and_is_no_longer_kept_is_not_missed_between
     assert verdict(audit(*options, *paths[:2])) == (VALID, [])
     copy = write(log.with_name("copy.log"), segments[0])
     assert verdict(audit(*options, copy, paths[2])) == (VALID, [])
+
+
+def test_what_comes_behind_a_segment_that_was_verified_before_and_is_not_the_last_one_is_found(log: Path) -> None:
+    segments = rotated_log(2, 1)
+    paths = [write(log.with_name(f"{number}.log"), lines) for number, lines in enumerate(segments)]
+    options = ("verify", "--no-sidecar", "--format", "json", "--state", log.with_name("state"))
+    assert verdict(audit(*options, *paths)) == (VALID, [])
+    write(paths[0], [*segments[0], b"junk\n"])
+    assert verdict(audit(*options, *paths)) == (CORRUPT, ["AEG102"])
+
+
+def test_what_is_changed_in_a_file_that_has_become_smaller_is_found(log: Path) -> None:
+    lines = lines_of(log)
+    write(log, [lines[0], lines[1].replace(b'"number":1', b'"number":9'), *lines[3:]])
+    assert verdict(again(log)) == (TAMPERED, ["AEG001"])
+
+
+def test_an_entry_in_the_place_of_the_last_one_that_was_verified_does_not_stand_for_it(log: Path) -> None:
+    other = LogBuilder()
+    other.open_log()
+    for number in range(6):
+        other.security("gateway_started", number=number)
+    assert len({len(line) for line in other.lines[1:]}) == 1
+    options = ("verify", "--no-sidecar", "--format", "json", "--state", log.with_name("state"))
+    assert verdict(audit(*options, write(log, other.lines[:-1]))) == (VALID, [])
+    write(log, [other.lines[0], other.lines[1].replace(b'"number":0', b'"number":9'), *other.lines[3:]])
+    os.utime(log, ns=(1, 1))
+    assert verdict(audit(*options, log)) == (TAMPERED, ["AEG001"])
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("v",), 2),
+        (("verified_at",), "yesterday"),
+        (("logs", 0, "seq"), "4"),
+        (("logs", 0, "entry_hash"), 4),
+        (("logs", 0, "origin"), 4),
+        (("logs", 0, "signed"), []),
+        (("segments", 0, "line"), None),
+        (("segments", 0, "entry_hash"), None),
+    ],
+)
+def test_a_state_in_which_a_value_is_of_another_form_is_refused(
+    log: Path, place: tuple[str | int, ...], value: object
+) -> None:
+    state = json.loads(state_of(log).read_text(encoding="utf-8"))
+    assert state["v"] == 1
+    *way, last = place
+    part = state
+    for step in way:
+        part = part[step]
+    part[last] = value
+    state_of(log).write_text(json.dumps(state), encoding="utf-8")
+    outcome = again(log)
+    assert (outcome.status, outcome.json["exit_code"]) == (6, 6)
+    assert outcome.stderr.endswith("it is not a state that `verify --state` has written\n")
+
+
+def test_a_state_that_cannot_take_the_place_of_another_is_an_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "directory" / "file").mkdir(parents=True)
+    with pytest.raises(UnusableState, match="directory"):
+        store(tmp_path / "directory", State("2026-11-24T03:31:51.123456Z", (), ()))
+    assert [one.name for one in tmp_path.iterdir()] == ["directory"]
+
+
+def test_a_state_says_in_nanoseconds_when_it_was_made() -> None:
+    assert State("1970-01-01T00:01:02.500000Z", (), ()).nanoseconds == 62 * 10**9
