@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_audit.chain import Head
+from aegis_audit.checks import pairing
 from aegis_audit.checks.digest import MAX_ENTRIES, UNREAD, Digest, Digested, digest
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.ledger import Ledgers
@@ -59,7 +60,7 @@ def judged(
     inquiry = Inquiry(found, Shapes(), ledgers, WATCHED)
     result = scan(Segment(str(path)), inquiry, parts=parts(path, size, lost, most) if size else None)
     ledgers.settle()
-    pairing = result.pairing.intents, result.pairing.outcomes
+    pairing = result.pairing.intents, result.pairing.outcomes, result.pairing.is_overfull
     counted = result.entries, result.size, result.stored, result.lines, result.sessions, result.lost
     return found.kept(), result.runs, result.last, ledgers.all, counted, pairing
 
@@ -129,6 +130,29 @@ def test_calls_of_one_trace_are_paired_the_same_in_any_parts_and_as_a_whole(tmp_
     path = write(tmp_path / "audit.log", log.lines)
     whole = judged(path)
     assert [judged(path, size) for size in range(1, 12_000, 500)] == [whole] * 24
+
+
+def test_what_hangs_on_the_lines_before_is_judged_the_same_in_any_parts_and_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LogBuilder()
+    log.open_log()
+    log.call(0)
+    log.call(1)
+    first, log.lines = log.lines, []
+    log.open_segment(replay=[1, 2])
+    log.call(2)
+    log.security("policy_loaded")
+    for phase, number in zip("iiiooi", (3, 4, 5, 3, 4, 6), strict=True):
+        (log.intent if phase == "i" else log.outcome)(number)
+    announced = [*log.lines[:3], *first[1:3], *log.lines[3:]]
+    damaged = [*first[:3], b"junk\n", *first[3:]]
+    for most in (2, MAX_ENTRIES):
+        monkeypatch.setattr(pairing, "MAX_OPEN", most)
+        for lines in (announced, damaged, [*log.lines, *first[1:3]]):
+            path = write(tmp_path / "audit.log", lines)
+            whole, sizes = judged(path), range(1, sum(map(len, lines)), 300)
+            assert [judged(path, size) for size in sizes] == [whole] * len(sizes)
 
 
 def digested(path: Path, shapes: Shapes, most: int = MAX_ENTRIES) -> Digested:
