@@ -205,6 +205,32 @@ def test_an_entry_whose_clock_was_set_back_is_judged_the_same_in_parts_and_as_a_
     assert [judged(path, size) for size in (1, LONG)] == [whole] * 2
 
 
+def test_what_was_announced_and_has_not_come_is_no_replay_later_on(tmp_path: Path) -> None:
+    log = LogBuilder()
+    log.open_log()
+    for number in range(3):
+        log.call(number)
+    early, log.lines = log.lines, []
+    log.open_segment("truncated", replay=[3, 4])
+    log.call(4)
+    log.call(5)
+    path = write(tmp_path / "audit.log", [*log.lines, *early[3:5]])
+    whole = judged(path)
+    assert [judged(path, size) for size in (1, LONG)] == [whole] * 2
+    found = Findings()
+    scan(Segment(str(path)), Inquiry(found, SHAPES, Ledgers(found, Trust()), WATCHED))
+    runs = scan(Segment(str(path)), Inquiry(found, SHAPES, Ledgers(found, Trust()), WATCHED)).runs
+    assert (runs, [run.is_replay for run in runs]) == (whole[1], [False, False])
+
+
+def test_damage_in_front_of_a_digest_stands_where_it_is(tmp_path: Path) -> None:
+    lines = small_log(4)
+    path = write(tmp_path / "audit.log", [lines[0], b"none\n", *lines[1:]])
+    cut = len(lines[0]) + 5
+    whole = judged(path)
+    assert [judged(path, size) for size in (1, cut - 1, cut, LONG)] == [whole] * 4
+
+
 def test_a_digest_of_entries_that_follow_another_one_is_not_taken(tmp_path: Path) -> None:
     one, other = (write(tmp_path / f"{name}.log", small_log(2, session_id=name)) for name in ("ab" * 16, "cd" * 16))
     (opening, _), _ = digested(one, SHAPES)

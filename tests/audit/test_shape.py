@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_audit import canonical
+from aegis_audit import canonical, chain
+from aegis_audit.chain import Head
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.scan import Inquiry, scan
@@ -69,6 +70,33 @@ def test_every_bit_that_changes_is_judged_the_same_with_shapes_and_without(tmp_p
         flipped[bit // 8] ^= 1 << bit % 8
         overwrite(path, flipped)
         assert judged(path, shapes) == judged(path, Shapes())
+
+
+@pytest.mark.parametrize(
+    "time", ["{}T02:31:51.123456Z", "{}T03:31:51.000000Z", "{}T03:3x:51.123456Z", "2026-13-24T03:31:59.000000Z"]
+)
+@pytest.mark.parametrize("rest", ["{}T03:31:52.{:06}Z", "{}T03:32:52.{:06}Z", "2026-13-24T04:00:00.{1:06}Z"])
+def test_times_that_go_back_or_are_none_are_judged_the_same_with_shapes_and_without(
+    tmp_path: Path, time: str, rest: str
+) -> None:
+    day = "2026-11-24"
+    drafts = [
+        Draft("tool_invocation", canonical.encode(Entry.parse(line).event), "5e" * 16, "7f" * 16) for line in LINES[1:3]
+    ]
+    for odd in range(1, 7):
+        lines, head = LINES[:1], Head(0, LINES[0][15:79].decode("ascii"))
+        for seq in range(1, 7):
+            at = (
+                time.format(day)
+                if seq == odd
+                else rest.format(day, seq)
+                if seq > odd
+                else f"{day}T03:31:51.{123456 + seq}Z"
+            )
+            line, head = chain.append(head, drafts[seq % 2], at)
+            lines = [*lines, line]
+        path = write(tmp_path / "audit.log", lines)
+        assert judged(path, taught(LINES[1:3])) == judged(path, Shapes())
 
 
 def test_a_long_log_of_several_sessions_is_judged_the_same_with_shapes_and_without(tmp_path: Path) -> None:

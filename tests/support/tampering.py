@@ -62,21 +62,21 @@ def _forgeries(lines: Sequence[bytes]) -> Iterator[_Done]:
         yield f"edit line {at}", _joined(lines, at, (edited,)), {Code.HASH_MISMATCH}
         yield f"state another hash in line {at}", _joined(lines, at, (_hashed(line, b"f" * 64),)), {Code.HASH_MISMATCH}
         for field, value in (("seq", b"4711"), ("prev_hash", b'"%b"' % (b"e" * 64))):
-            changed = _with(line, field, value)
+            changed = with_field(line, field, value)
             yield f"change {field} of line {at}", _joined(lines, at, (changed,)), {Code.HASH_MISMATCH}
         if at + 1 < len(lines):
             yield f"edit line {at}, its hash as well", _joined(lines, at, (reseal(edited),)), {Code.BROKEN_LINK}
         if at:
             forged = reseal(edited)
             yield f"insert another line {at} behind it", _joined(lines, at, (line, forged)), {Code.EQUIVOCATION}
-            unlinked = reseal(_with(line, "prev_hash", b'"%b"' % (b"e" * 64)))
+            unlinked = reseal(with_field(line, "prev_hash", b'"%b"' % (b"e" * 64)))
             codes = {Code.BROKEN_LINK, Code.EQUIVOCATION}
             yield f"insert an unlinked entry before line {at}", _joined(lines, at, (unlinked, line)), codes
     for at in range(1, len(lines) - 1):
-        relinked = _with(lines[at + 1], "prev_hash", b'"%b"' % lines[at - 1][15:79])
+        relinked = with_field(lines[at + 1], "prev_hash", b'"%b"' % lines[at - 1][15:79])
         data = _joined(lines, at, (reseal(relinked),), length=2)
         yield f"delete line {at}, link its neighbours", data, {Code.BROKEN_LINK}
-    false_start = reseal(_with(lines[1], "prev_hash", b'"%b"' % ZERO))
+    false_start = reseal(with_field(lines[1], "prev_hash", b'"%b"' % ZERO))
     yield (
         "let line 1 begin a log",
         _joined(lines, 1, (false_start, *lines[1:2])),
@@ -159,17 +159,17 @@ def _bad_entries(lines: Sequence[bytes]) -> Iterator[_Done]:
         ("a key twice", line.replace(b'"seq":', b'"seq":1,"seq":'), Code.DUPLICATE_KEY),
         ("an unknown key", line.replace(b',"v":1}', b',"u":1,"v":1}'), Code.MALFORMED_FIELD),
         ("no session", _without(line, "session_id"), Code.MALFORMED_FIELD),
-        ("a session in upper case", _with(line, "session_id", b'"%b"' % (b"AB" * 16)), Code.MALFORMED_FIELD),
-        ("an event that is a list", _with(line, "event", b"[]"), Code.MALFORMED_FIELD),
-        ("a fraction as its number", _with(line, "seq", b"1.5"), Code.MALFORMED_FIELD),
-        ("a number below 0", _with(line, "seq", b"-1"), Code.MALFORMED_FIELD),
-        ("true as its number", _with(line, "seq", b"true"), Code.MALFORMED_FIELD),
-        ("a wide number", _with(line, "seq", b"9007199254740993"), Code.OUT_OF_PROFILE),
-        ("a time without a fraction", _with(line, "timestamp", b'"2026-11-24T03:31:51Z"'), Code.MALFORMED_FIELD),
-        ("a 13th month", _with(line, "timestamp", b'"2026-13-24T03:31:51.123456Z"'), Code.MALFORMED_FIELD),
-        ("a trace of null", _with(line, "trace_id", b"null"), Code.MALFORMED_FIELD),
-        ("version 2", _with(line, "v", b"2"), Code.UNKNOWN_VERSION),
-        ("version true", _with(line, "v", b"true"), Code.MALFORMED_FIELD),
+        ("a session in upper case", with_field(line, "session_id", b'"%b"' % (b"AB" * 16)), Code.MALFORMED_FIELD),
+        ("an event that is a list", with_field(line, "event", b"[]"), Code.MALFORMED_FIELD),
+        ("a fraction as its number", with_field(line, "seq", b"1.5"), Code.MALFORMED_FIELD),
+        ("a number below 0", with_field(line, "seq", b"-1"), Code.MALFORMED_FIELD),
+        ("true as its number", with_field(line, "seq", b"true"), Code.MALFORMED_FIELD),
+        ("a wide number", with_field(line, "seq", b"9007199254740993"), Code.OUT_OF_PROFILE),
+        ("a time without a fraction", with_field(line, "timestamp", b'"2026-11-24T03:31:51Z"'), Code.MALFORMED_FIELD),
+        ("a 13th month", with_field(line, "timestamp", b'"2026-13-24T03:31:51.123456Z"'), Code.MALFORMED_FIELD),
+        ("a trace of null", with_field(line, "trace_id", b"null"), Code.MALFORMED_FIELD),
+        ("version 2", with_field(line, "v", b"2"), Code.UNKNOWN_VERSION),
+        ("version true", with_field(line, "v", b"true"), Code.MALFORMED_FIELD),
     ]
     for name, changed, code in bad:
         yield f"{name} in line {at}", _joined(lines, at, (reseal(changed),)), {code}
@@ -186,10 +186,10 @@ def _hashed(line: bytes, stated: bytes) -> bytes:
 def _edited(line: bytes) -> bytes:
     """Say that another session has written the line, its hash as it was."""
     session = json.loads(line)["session_id"].encode()
-    return _with(line, "session_id", b'"%b"' % (session[::-1] if session != session[::-1] else b"0" * 32))
+    return with_field(line, "session_id", b'"%b"' % (session[::-1] if session != session[::-1] else b"0" * 32))
 
 
-def _with(line: bytes, field: str, value: bytes) -> bytes:
+def with_field(line: bytes, field: str, value: bytes) -> bytes:
     """Return a line with another value of a top-level field, its hash as it was."""
     entry = json.loads(line)
     member = f'"{field}":'.encode()

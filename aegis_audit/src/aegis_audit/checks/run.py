@@ -84,8 +84,8 @@ class Run:
 
     @property
     def is_certain(self) -> bool:
-        """Tell whether there is one entry that the next one may follow, and no need to look at it more closely."""
-        return len(self.heads) == 1 and not self.is_replay
+        """Tell whether there is one entry that the next one may follow."""
+        return len(self.heads) == 1
 
     def holds_last(self, entry: Entry) -> bool:
         """Tell whether `entry` is the last entry once more."""

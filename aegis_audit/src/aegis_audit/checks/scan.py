@@ -214,6 +214,7 @@ class _Scanner:
 
     def _is_at_ease(self, run: Run) -> bool:
         """Tell whether the next entry has one place where it may stand, right behind the last one."""
+        # While something is announced there are two, and the entries of a replay have to be known.
         return run.is_certain and self._announcer is None and not self._damage.is_open
 
     def _judge(self, line: Line) -> None:
