@@ -59,6 +59,13 @@ def test_damage_excuses_nothing_that_is_missing_further_on(tmp_path: Path) -> No
     assert [(code, line) for code, line, _ in found(*paths)] == [("AEG102", 21), ("AEG201", 61)]
 
 
+def test_damage_in_front_of_an_entry_that_stands_twice_excuses_nothing_behind_it(tmp_path: Path) -> None:
+    lines = small_log(3)
+    path = write(tmp_path / "audit.log", [*lines[:2], b"none\n", lines[1], *lines[4:]])
+    findings = [one.code.identifier for one in verify([str(path)]).findings if not one.code.is_note]
+    assert findings == ["AEG102", "AEG005", "AEG201"]
+
+
 def test_damage_excuses_nothing_behind_lines_that_were_taken_in_a_row(tmp_path: Path) -> None:
     log = LogBuilder()
     log.open_log()
