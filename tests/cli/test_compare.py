@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from aegis_audit.comparison import MAX_RANGES, Ranges
 from support.auditor import Outcome, audit
 from support.logs import LogBuilder, reseal, rotated_log, small_log, write
 
@@ -55,6 +56,12 @@ class Case:
         Case(LINES[:8], LINES[3:], 0, "overlap", 5, [[0, 2]], [[8, 10]]),
         Case(LINES, LINES[3:8], 0, "overlap", 5, [[0, 2], [8, 10]]),
         Case(LINES, [*LINES[:4], *LINES[6:]], 1, "edited", 9, [[4, 5]]),
+        Case(LINES[3:], LINES, 0, "overlap", 8, (), [[0, 2]]),
+        Case(LINES[1:], LINES[3:], 0, "overlap", 8, [[1, 2]]),
+        Case(LINES, [*LINES[3:5], *LINES[6:]], 1, "edited", 7, [[0, 2], [5, 5]]),
+        Case(LINES, [LINES[0], *LINES[5:]], 1, "edited", 7, [[1, 4]]),
+        Case(LINES[:7], [*LINES[:5], *LINES[7:9]], 0, "overlap", 5, [[5, 6]], [[7, 8]]),
+        Case(LINES, [*LINES[:5], b"junk\n", *LINES[5:]], 3, "identical", 11),
         Case(LINES[:4], LINES[6:], 5, "unrelated", 0, [[0, 3]], [[6, 10]]),
         Case(LINES, small_log(5, origin="other.example/log"), 5, "unrelated", 0),
     ],
@@ -137,6 +144,22 @@ def test_text_names_what_only_one_copy_has(tmp_path: Path) -> None:
         "only in A: 3 entries, 0 to 2\n"
         "only in B: 3 entries, 8 to 10\n"
     )
+
+
+def test_entries_that_stand_in_two_segments_of_a_copy_are_counted_once(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number, lines in enumerate((LINES[:7], LINES[4:])):
+        write(tmp_path / "a" / f"{number}.log", lines)
+    found = audit("compare", tmp_path / "a", write(tmp_path / "b", LINES), "--format", "json").json
+    assert (found["class"], found["same"], found["a"]["entries"], found["b"]["entries"]) == ("identical", 11, 11, 11)
+
+
+def test_ranges_keep_the_first_ones_and_count_all() -> None:
+    ranges = Ranges()
+    for seq in (0, 1, 2, *range(4, 4 + 2 * (MAX_RANGES - 1), 2), 1000, 1001):
+        ranges.add(seq)
+    assert (ranges.first, ranges.last, ranges.count) == (0, 1001, MAX_RANGES + 4)
+    assert ranges.kept == [(0, 2), *((seq, seq) for seq in range(4, 4 + 2 * (MAX_RANGES - 1), 2))]
 
 
 def test_many_holes_are_counted_and_the_first_are_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from aegis_audit.checkpoint import Checkpoint
 from aegis_audit.note import Note, SigningKey, sign
+from aegis_audit.tree import EMPTY
 from support.auditor import audit
 from support.logs import ORIGIN, write
 from support.signed import SignedBuilder, note_in
@@ -51,6 +52,17 @@ def test_a_log_that_only_grew_is_consistent_and_the_proof_needs_no_log(signed: S
     assert len(alone.json["proof"]) == 4
     # A proof between two sizes proves nothing between two others.
     assert audit("consistency", tmp_path / "3", tmp_path / "10", "--proof", proof).status == 1
+
+
+def test_the_smallest_trees_are_extended_as_well(signed: SignedBuilder, tmp_path: Path) -> None:
+    key = signed.log_key
+    for size, root in ((0, EMPTY.root()), (1, bytes.fromhex(signed.lines[0][15:79].decode("ascii")))):
+        for name, made in (("true", root), ("false", bytes(32))):
+            note = sign(Checkpoint(ORIGIN, size, made).text, [key])
+            (tmp_path / name).write_bytes(note.encode())
+        arguments = ("--key", str(key.verifier), tmp_path / "10", tmp_path / "audit.log")
+        assert audit("consistency", tmp_path / "true", *arguments).status == 0
+        assert audit("consistency", tmp_path / "false", *arguments).status == 1
 
 
 def test_without_keys_it_says_that_nothing_was_authenticated(signed: SignedBuilder, tmp_path: Path) -> None:

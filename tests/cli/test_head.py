@@ -53,6 +53,12 @@ def test_a_log_is_named_by_its_openings_alone(tmp_path: Path) -> None:
     assert audit("head", write(tmp_path / "audit.log", log.lines)).stdout.startswith(f"{ORIGIN} 3 ")
 
 
+def test_a_log_that_does_not_say_which_it_is_has_no_head_to_keep(tmp_path: Path) -> None:
+    outcome = audit("head", write(tmp_path / "audit.log", small_log(2)[1:]))
+    assert (outcome.status, outcome.stdout) == (5, "")
+    assert outcome.stderr.startswith("aegis-audit: the log does not say which it is")
+
+
 def test_a_torn_end_is_left_out(tmp_path: Path) -> None:
     lines = small_log(2)
     whole = audit("head", write(tmp_path / "whole.log", lines[:-1])).stdout

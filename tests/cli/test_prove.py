@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aegis_audit.note import Note, SigningKey, sign
+from aegis_audit.errors import MalformedNote
+from aegis_audit.note import KeyKind, Note, Signature, SigningKey, VerifierKey, sign
 from aegis_audit.proof import TlogProof
 from support.auditor import Outcome, audit
 from support.logs import ORIGIN, reseal, write
@@ -95,6 +96,11 @@ def test_a_checkpoint_may_be_named_and_must_be_one_of_the_log(signed: SignedBuil
     (tmp_path / "earlier").write_bytes(note.encode())
     made = audit("prove", "4", tmp_path / "audit.log", "--checkpoint", tmp_path / "earlier")
     assert TlogProof.parse(made.stdout.encode()).note == note
+    foreign = sign(note.text.replace(ORIGIN, "other.example/log"), [SigningKey.generate("other.example/log")])
+    (tmp_path / "foreign").write_bytes(foreign.encode())
+    outcome = audit("prove", "4", tmp_path / "audit.log", "--checkpoint", tmp_path / "foreign")
+    assert (outcome.status, outcome.stdout) == (1, "")
+    assert outcome.stderr == "aegis-audit: the checkpoint of 7 entries of 'other.example/log' is not one of this log\n"
     false = sign(note.text.replace("\n7\n", "\n6\n"), [SigningKey.generate(ORIGIN)])
     (tmp_path / "false").write_bytes(false.encode())
     outcome = audit("prove", "4", tmp_path / "audit.log", "--checkpoint", tmp_path / "false")
@@ -129,7 +135,8 @@ def test_a_proof_of_something_else_is_told_from_one_that_says_nothing(
     key = signed.roots.log_key
     true = TlogProof.parse(proof.read_bytes())
     other = signed.lines[3][:-1]
-    edited = reseal(signed.lines[LINE].replace(b"ok", b"no"))[:-1]
+    as_it_was = signed.lines[LINE].replace(b"ok", b"no")[:-1]
+    edited = reseal(as_it_was + b"\n")[:-1]
     earlier = Note.parse(note_in(signed.lines[7]).encode())
     another = sign(true.note.text, [SigningKey.generate(ORIGIN)])
     forged = Note(true.note.text.replace("\n11\n", "\n12\n"), true.note.signatures)
@@ -138,6 +145,7 @@ def test_a_proof_of_something_else_is_told_from_one_that_says_nothing(
         (TlogProof(3, true.hashes, true.note, true.extra), 1, "is not entry 3 as its hash has it"),
         (TlogProof(3, true.hashes, true.note, other), 1, "entry 3 is not in the tree of the 11 entries"),
         (TlogProof(LINE, true.hashes, true.note, edited), 1, "entry 4 is not in the tree"),
+        (TlogProof(LINE, true.hashes, true.note, as_it_was), 1, "is not entry 4 as its hash has it"),
         (TlogProof(LINE, true.hashes[::-1], true.note, true.extra), 1, "entry 4 is not in the tree"),
         (TlogProof(LINE, true.hashes[1:], true.note, true.extra), 1, "entry 4 is not in the tree"),
         (TlogProof(LINE, true.hashes, earlier, true.extra), 1, "entry 4 is not in the tree of the 7 entries"),
@@ -163,6 +171,33 @@ def test_the_key_of_another_log_vouches_for_nothing(proof: Path, tmp_path: Path)
     note = Note(true.note.text, (*true.note.signatures, stranger.sign(true.note.text)))
     (tmp_path / "more").write_bytes(TlogProof(true.index, true.hashes, note, true.extra).encode())
     assert checked(tmp_path / "more", stranger.verifier).status == 5
+
+
+def test_a_witness_of_the_name_of_the_log_vouches_for_nothing(proof: Path, tmp_path: Path) -> None:
+    true, witness = TlogProof.parse(proof.read_bytes()), SigningKey.generate(ORIGIN)
+    key = VerifierKey(ORIGIN, witness.verifier.public, KeyKind.COSIGNATURE)
+    made = witness.sign(f"cosignature/v1\ntime 1764115200\n{true.note.text}")
+    line = Signature(ORIGIN, key.key_id, (1_764_115_200).to_bytes(8) + made.blob)
+    assert list(Note(true.note.text, (line,)).signed_by([key])) == [key]
+    note = Note(true.note.text, (*true.note.signatures, line))
+    (tmp_path / "more").write_bytes(TlogProof(true.index, true.hashes, note, true.extra).encode())
+    assert checked(tmp_path / "more", key).status == 5
+
+
+def test_a_proof_is_read_as_long_as_it_may_be(proof: Path) -> None:
+    true = TlogProof.parse(proof.read_bytes())
+    longest = TlogProof(LINE, (bytes(32),) * 64, true.note, true.extra)
+    assert TlogProof.parse(longest.encode()) == longest
+    for raw in (
+        TlogProof(LINE, true.hashes, true.note, b"x" * 400_000).encode(),
+        TlogProof(LINE, (bytes(32),) * 65, true.note, true.extra).encode(),
+        b"",
+        b"c2sp.org/tlog-proof@v1",
+        b"c2sp.org/tlog-proof@v1\nextra AAAA",
+        b"\xff" + proof.read_bytes(),
+    ):
+        with pytest.raises(MalformedNote):
+            TlogProof.parse(raw)
 
 
 def _lines(proof: Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ import pytest
 
 from aegis_audit.verify import verify
 from support.auditor import COMMAND, audit, environment
-from support.logs import COMPRESSIONS, small_log, write
+from support.logs import COMPRESSIONS, LogBuilder, small_log, write
 
 MEMORY: Final = 64 << 20
 # A process of its own: what is forked off a large one counts as large itself.
@@ -40,6 +41,19 @@ def test_an_empty_name_is_absent_and_not_the_working_directory(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     assert audit("verify", "--quiet", ".").status == 0
     assert audit("verify", "--quiet", "").status == 5
+
+
+def test_a_log_whose_latest_entry_is_too_old_is_incomplete_and_an_age_that_is_none_is_wrong_usage(
+    tmp_path: Path,
+) -> None:
+    for begun, status in ((datetime(2001, 1, 1, tzinfo=UTC), 4), (datetime.now(UTC), 0)):
+        log = LogBuilder()
+        log.now = begun
+        log.open_log()
+        path = write(tmp_path / "audit.log", log.lines)
+        assert audit("verify", "--quiet", "--max-age", "1h", path).status == status
+    assert audit("verify", "--quiet", path).status == 0
+    assert audit("verify", "--quiet", "--max-age", "nonsense", path).status == 2
 
 
 def test_what_is_neither_a_key_nor_a_file_is_said_to_be_neither(tmp_path: Path) -> None:

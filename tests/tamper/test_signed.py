@@ -93,6 +93,7 @@ def test_the_command_says_what_it_used_and_what_it_lacks(log: Path) -> None:
     file = write(log.with_name("keys"), [b"# of the desk\n\n", str(LOG).encode() + b"\n", str(EPOCH).encode() + b"\n"])
     outcome = audit("verify", log, "--key", file, "--require", "a2", "--format", "json")
     assert (outcome.status, outcome.json["assurance"], outcome.json["logs"][0]["uncovered"]) == (0, "A2", 1)
+    assert outcome.json["logs"][0]["keys"] == [{"key": str(key), "source": f"pinned by {file}"} for key in (LOG, EPOCH)]
     assert outcome.json["not_shown"] == Level.A2.not_shown
     empty = write(log.with_name("none"), [b"# of nobody\n\n"])
     for wrong in ("nonsense", log, empty):
@@ -115,6 +116,8 @@ def test_keys_of_this_host_that_cannot_be_used_are_said_to_be_so_for_their_log_a
         (Level.A0, "key '/keys': it is no key", False),
         (Level.A2, "", True),
     ]
+    assert report.level is Level.A0
+    assert [one["key_problem"] for one in report.to_json()["logs"]] == ["key '/keys': it is no key", None]
     report = verify(paths, knowledge=Knowledge(trust=Trust([Pin(LOG, "pinned")], discover)))
     assert [(one.level, one.key_problem, one.is_of_host) for one in report.logs] == [
         (Level.A1, "", False),
