@@ -27,6 +27,7 @@ from support.signed import LOG_KEY, SignedBuilder, epoch_key, note_in, signed_lo
 
 LOG: Final = LOG_KEY.verifier
 EPOCH: Final = epoch_key(0).verifier
+STOLEN: Final = SigningKey(ORIGIN, b"S" * 32)
 
 
 def judged(*paths: Path, keys: tuple[VerifierKey, ...] = (LOG, EPOCH), **demands: Any) -> Report:
@@ -398,7 +399,6 @@ def _with_another_signature(note: str, nth: int = 0) -> str:
     return "\n".join(lines)
 
 
-STOLEN: Final = SigningKey(ORIGIN, b"S" * 32)
 WRONG: Final[dict[str, tuple[Callable[[SignedBuilder], object], str]]] = {
     "a root of other entries": (lambda log: log.checkpoint(root=bytes(32)), "AEG011"),
     "a size that is too small": (lambda log: log.checkpoint(size=2), "AEG011"),
@@ -477,6 +477,34 @@ def test_the_key_of_an_epoch_counts_for_a_part_of_a_log_beside_the_key_of_the_lo
     for keys, level in levels.items():
         report = judged(path, keys=keys)
         assert (found(report), report.level) == ([], level)
+
+
+@pytest.mark.parametrize("known", [0, 1])
+def test_a_handover_may_be_the_first_checkpoint_of_a_part_of_a_log(tmp_path: Path, known: int) -> None:
+    log = SignedBuilder()
+    log.open_log()
+    log.call(0)
+    log.rotate()
+    log.call(1)
+    log.hand_over()
+    log.call(2)
+    log.checkpoint()
+    report = judged(write(tmp_path / "audit.log", log.lines), keys=(LOG, epoch_key(known).verifier))
+    assert (found(report), report.level) == ([], Level.A2)
+
+
+@pytest.mark.parametrize("announced", [None, STOLEN, epoch_key(2)])
+def test_in_a_part_of_a_log_too_nobody_hands_over_to_a_key_that_was_not_announced(
+    tmp_path: Path, announced: SigningKey | None
+) -> None:
+    log = SignedBuilder()
+    log.open_log()
+    log.rotate()
+    log.call(0)
+    if announced:
+        log.announce(1, SigningKey(epoch_key(1).name, announced.seed))
+    log.checkpoint(LOG_KEY, epoch_key(0), epoch_key(1))
+    assert found(judged(write(tmp_path / "audit.log", log.lines))) == ["AEG013"]
 
 
 def test_of_two_keys_of_one_log_the_one_that_has_signed_vouches_for_a_part_of_it(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from aegis_audit.note import KeyKind, Note, VerifierKey
 from aegis_audit.value import Value, replace
 
 _INFIX: Final = "/e/"
+_MOST_DIGITS: Final = 20
 
 
 def epoch_name(origin: str, epoch: int) -> str:
@@ -142,7 +143,7 @@ class EpochChain(Value):
         known = {(key.name, key.key_id): key for key in (*required, *tolerated)}
         made = [(one.name, one.key_id) for one in note.signatures]
         for name, key_id in made:
-            if self._is_ours(name) and (name, key_id) not in known:
+            if self._is_known(name) and (name, key_id) not in known:
                 found = f"one by key {key_id.hex()} of {name!r:.300}"
                 raise BrokenSuccession(f"signatures by {_names(required)} at size {checkpoint.size}", found)
         if missing := [key for key in required if (key.name, key.key_id) not in made]:
@@ -159,8 +160,11 @@ class EpochChain(Value):
         # At a handover the epoch before must sign; later it may, for a crash can come before its key is destroyed.
         return ([*required, *before], []) if before and term.since == size else (required, before)
 
-    def _is_ours(self, name: str) -> bool:
-        return is_name_of(self.origin, name)
+    def _is_known(self, name: str) -> bool:
+        """Tell whether a name is of this log, and not of an epoch before the first that is known here."""
+        epoch = name.removeprefix(self.origin + _INFIX)
+        is_earlier = len(epoch) <= _MOST_DIGITS and epoch.isdecimal() and int(epoch) < self.terms[0].epoch
+        return is_name_of(self.origin, name) and not is_earlier
 
 
 def _key(name: str, text: object) -> VerifierKey:

@@ -76,6 +76,8 @@ class Ledger:
     busy: int = 0
     roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
     deferred: list[Statement] = field(default_factory=list[Statement])
+    announcement: Statement | None = None
+    """The epoch that was announced since the last checkpoint, while the chain of epochs is not known yet."""
     acknowledging: list[Head] = field(default_factory=list[Head])
     """The entries in which a person has acknowledged a break."""
     is_false: bool = False
@@ -273,6 +275,8 @@ class Ledgers:
                 ledger.chain = ledger.chain.announce(statement.seq, statement.event)
             elif not ledger.start or statement.event.get("epoch") == 0:
                 self._declare(ledger, statement.event, statement.place)
+            else:
+                ledger.announcement = statement
         except BrokenSuccession as exc:
             self._add(FindingCode.BROKEN_SUCCESSION, statement.place, exc.expected, exc.found)
 
@@ -305,6 +309,9 @@ class Ledgers:
     def _seal(self, ledger: Ledger, note: Note, checkpoint: Checkpoint, place: Place) -> None:
         if ledger.chain is None:
             ledger.chain = _chain_from(self._trust, note, checkpoint)
+            announced, ledger.announcement = ledger.announcement, None
+            if ledger.chain and announced:
+                ledger.chain = ledger.chain.announce(announced.seq, announced.event)
         chain = ledger.chain
         if chain is None:
             keys = [pin.key for pin in self._trust.pins_of(checkpoint.origin) if pin.key.name == checkpoint.origin]
