@@ -122,6 +122,12 @@ def test_whatever_stands_in_a_segment_is_judged_the_same_in_any_parts_and_as_a_w
     assert judged(path, size, lost=lost, most=most, roots=roots) == judged(path, roots=roots)
 
 
+def test_the_root_at_any_size_is_the_same_in_parts_and_as_a_whole(tmp_path: Path) -> None:
+    path, sizes = write(tmp_path / "audit.log", LINES), range(1, len(LINES) + 1)
+    for size in sizes:
+        assert judged(path, LONG, roots=(size,)) == judged(path, roots=(size,))
+
+
 def test_calls_of_one_trace_are_paired_the_same_in_any_parts_and_as_a_whole(tmp_path: Path) -> None:
     log = LogBuilder()
     log.open_log()

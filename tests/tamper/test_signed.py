@@ -507,6 +507,14 @@ def test_in_a_part_of_a_log_too_nobody_hands_over_to_a_key_that_was_not_announce
     assert found(judged(write(tmp_path / "audit.log", log.lines))) == ["AEG013"]
 
 
+def test_a_checkpoint_in_another_name_is_none_of_a_log_that_has_named_itself(tmp_path: Path) -> None:
+    log = SignedBuilder()
+    log.open_log()
+    log.rotate()
+    log.checkpoint(origin="other.example/log")
+    assert found(judged(write(tmp_path / "audit.log", log.lines), keys=())) == ["AEG011"]
+
+
 def test_of_two_keys_of_one_log_the_one_that_has_signed_vouches_for_a_part_of_it(tmp_path: Path) -> None:
     log = signed_log(1)
     log.rotate()
