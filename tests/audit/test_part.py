@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.scan import Inquiry, Parts, scan
 from aegis_audit.entry import Entry
+from aegis_audit.errors import UnreadableSegment
 from aegis_audit.part import Part, divide
-from aegis_audit.segment import Segment
+from aegis_audit.segment import Block, Segment
 from aegis_audit.shape import Shapes
 from aegis_audit.trust import Trust
 from support.logs import COMPRESSIONS, LogBuilder, rotated_log, small_log, write
@@ -261,4 +262,45 @@ def test_a_part_of_a_file_that_has_been_replaced_is_not_digested(tmp_path: Path)
     write(path, LINES)
     assert digest(part, WATCHED, Shapes()) == ([], False)
     assert b"".join(block.data for block in part.blocks_in(divided.descriptor)) == b"".join(LINES)
+    divided.close()
+
+
+def test_what_is_no_file_is_not_read_in_parts(tmp_path: Path) -> None:
+    assert [divide(Segment(str(path))) for path in ("/dev/null", tmp_path, tmp_path / "absent", "-")] == [None] * 4
+
+
+@pytest.mark.parametrize("compression", [*COMPRESSIONS, "none"])
+def test_a_part_is_read_from_behind_any_of_its_lines(tmp_path: Path, compression: str) -> None:
+    lines = [b"\n", b"\n", *LINES, b"\n", b"x" * 70_000 + b"\n", b"x" * 70_000]
+    path = write(tmp_path / "audit.log", [COMPRESSIONS.get(compression, bytes)(b"".join(lines))])
+    divided = divide(Segment(str(path)))
+    assert divided
+    if compression != "none":
+        assert [(part.start, part.stop) for part in divided.parts(1)] == [(0, path.stat().st_size)]
+    (part,) = divided.parts(LONG)
+    whole = [line for block in part.blocks_in(divided.descriptor) for line in block_lines(block)]
+    assert [length for _, _, length in whole] == list(map(len, lines))
+    for count in range(len(lines) + 1):
+        at = sum(map(len, lines[:count]))
+        rest = [line for block in part.blocks_in(divided.descriptor, at) for line in block_lines(block)]
+        assert rest == whole[count:]
+    divided.close()
+
+
+def block_lines(block: Block) -> Iterator[tuple[int, bytes, int]]:
+    """Yield where each line of a block begins, its bytes and its length."""
+    at = 0
+    while at < len(block.data):
+        line = block.line(1, at)
+        yield line.offset, line.raw, line.length
+        at += len(line.raw)
+
+
+def test_a_part_that_cannot_be_read_is_no_end(tmp_path: Path) -> None:
+    path = write(tmp_path / "audit.log", LINES)
+    divided = divide(Segment(str(path)))
+    assert divided
+    (part,) = divided.parts()
+    with pytest.raises(UnreadableSegment, match="Invalid argument"):
+        list(part._replace(start=-1).blocks_in(divided.descriptor))
     divided.close()

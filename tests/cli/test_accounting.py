@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aegis_audit.chain import Head
 from aegis_audit.listing import Listing, unanswered_in
 from aegis_audit.query import Query
-from aegis_audit.reading import in_order
+from aegis_audit.reading import Reading, in_order
 from aegis_audit.row import ANSWER_UNKNOWN, row_of
 from aegis_audit.segment import Line, Segment, lines_of
 from aegis_audit.summary import Durations, Summary
@@ -104,3 +106,73 @@ def test_a_segment_whose_start_is_damaged_has_its_place(tmp_path: Path) -> None:
 def test_standard_input_is_read_last(tmp_path: Path) -> None:
     segment = Segment(str(write(tmp_path / "audit.log", small_log())))
     assert in_order([Segment("-"), segment]) == [segment, Segment("-")]
+
+
+def test_a_segment_has_its_place_by_what_its_opening_says_and_nothing_else(tmp_path: Path) -> None:
+    first, second = rotated_log(1, 1)
+    log = LogBuilder(Head(1, first[1][15:79].decode("ascii")))
+    log.security("policy_loaded", origin="attic.example/aegis")
+    segments = [Segment(str(write(tmp_path / name, lines))) for name, lines in (("b", second), ("a", log.lines))]
+    begun = Segment(str(write(tmp_path / "c", first)))
+    assert [Path(segment.path).name for segment in in_order([*segments, begun])] == ["c", "a", "b"]
+
+
+def test_what_is_no_intact_entry_is_counted_and_named(tmp_path: Path) -> None:
+    log = LogBuilder()
+    log.open_log()
+    log.call(0)
+    at = sum(map(len, log.lines))
+    log.lines.append(b"torn\n")
+    log.recover((at, b"torn"))
+    log.lines += [b"junk\n", small_log(3)[-1].replace(b'"ok"', b'"no"')]
+    again = [*log.lines[:3], log.lines[2], *log.lines[:3]]  # the second one stands twice, and all behind an opening
+    compressed = gzip.compress(b"".join(log.lines[:3]))[:-20]
+    paths = [
+        write(tmp_path / "1.log", log.lines),
+        write(tmp_path / "2.log", log.lines[1:3]),
+        write(tmp_path / "3.log", again),
+        write(tmp_path / "4.log", [compressed]),
+        tmp_path / "absent",
+        Path("/dev/null"),
+    ]
+    reading = Reading()
+    found = [one.entry.seq for one in reading.read([Segment(str(path)) for path in paths])]
+    account = reading.to_json()
+    findings = [(one["id"], Path(one["path"]).name, one["line"]) for one in account.pop("findings")]
+    assert found == [0, 1, 2, 3]
+    assert sorted(findings) == [
+        ("AEG001", "1.log", 7),
+        ("AEG102", "1.log", 6),
+        ("AEG202", "4.log", None),
+        ("AEG301", "absent", None),
+        ("AEG401", "null", None),
+    ]
+    assert account == {
+        "repeated": reading.entries - 4,
+        "attested": 1,
+        "damaged": 2,
+        "total": reading.entries + 3,
+        "findings_left_off": 0,
+        "exit_code": 1,
+    }
+
+
+@pytest.mark.parametrize(("name", "code"), [("absent", 5), ("/dev/null", 6), ("empty", 5)])
+def test_what_is_not_there_or_cannot_be_read_is_named_once(tmp_path: Path, name: str, code: int) -> None:
+    write(tmp_path / "empty", [])
+    reading = Reading()
+    assert list(reading.read([Segment(str(tmp_path / name))])) == []
+    account = reading.to_json()
+    assert (len(account["findings"]), account["exit_code"], account["repeated"]) == (1, code, 0)
+
+
+def test_an_entry_is_a_repeated_one_only_behind_a_new_beginning(tmp_path: Path) -> None:
+    lines = small_log(1)
+    for content, repeated in (([lines, lines], 3), ([[*lines, *lines]], 3), ([[*lines, lines[2]]], 0)):
+        reading = Reading()
+        paths = [write(tmp_path / f"{number}.log", part) for number, part in enumerate(content)]
+        entries = list(reading.read([Segment(str(path)) for path in paths]))
+        assert (reading.repeated, reading.entries - len(entries)) == (repeated, repeated)
+    parts = [write(tmp_path / f"{number}.log", lines[1:]) for number in range(2)]
+    reading = Reading()
+    assert len(list(reading.read([Segment(str(path)) for path in parts]))) == reading.repeated == 2

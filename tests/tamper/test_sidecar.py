@@ -22,6 +22,7 @@ from support.signed import note_in, signed_log
 VALID = 0
 TAMPERED = 1
 INCOMPLETE = 4
+UNVERIFIABLE = 5
 
 
 @pytest.fixture
@@ -111,7 +112,37 @@ def test_without_its_sidecar_a_log_is_judged_as_an_archive(log: Path) -> None:
     assert "Nothing beside the log says where it ends." in outcome.stdout
 
 
+def test_a_log_that_is_named_behind_a_rotated_segment_claims_to_hold_the_end(log: Path, tmp_path: Path) -> None:
+    rotated = log.rename(log.with_name("audit.log.1"))
+    append(journal(tmp_path), 5, 6, 7)
+    assert judged(rotated, log) == judged(log, rotated) == (VALID, [])
+    os.truncate(log, len(b"".join(lines_of(log)[:2])))
+    assert judged(rotated, log) == judged(log, rotated) == (TAMPERED, ["AEG009"])
+
+
+def test_a_log_whose_path_looks_like_a_pattern_is_compared_with_its_sidecar(log: Path, tmp_path: Path) -> None:
+    directory = log.parent.rename(tmp_path / "logs[1]")
+    os.truncate(directory / "audit.log", len(b"".join(lines_of(directory / "audit.log")[:3])))
+    assert judged(directory) == (TAMPERED, ["AEG009"])
+
+
+def test_what_is_no_sidecar_is_not_taken_for_one(log: Path) -> None:
+    log.with_name("archive").mkdir()
+    log.with_name("notes.tlog").write_bytes(b"")
+    outcome = audit("verify", "--format", "json", log.parent)
+    assert (outcome.status, outcome.json["findings"]) == (VALID, [])
+    assert [one["path"] for one in outcome.json["sidecars"]] == [str(log.with_suffix(".tlog"))]
+    assert audit("verify", log.parent / "absent" / "audit.log").status == UNVERIFIABLE
+
+
 # What is innocent.
+
+
+def test_a_log_that_was_cut_is_incomplete_as_long_as_another_segment_was_not_given(log: Path) -> None:
+    copy = Path(shutil.copy(log, log.with_name("audit.log.1")))
+    os.truncate(log, len(b"".join(lines_of(log)[:3])))
+    assert judged(log) == (INCOMPLETE, ["AEG205"])
+    assert judged(log, copy) == (VALID, [])
 
 
 def test_a_rotated_segment_alone_does_not_claim_to_hold_the_end(log: Path) -> None:
