@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Final, TypeVar
 
 import hypothesis
 import pytest
 
 from support.gateway import OVER_HTTP
+from support.journals import close_all
 from support.tools import missing
 
 _MARKERS: Final = ("node", "servers", "jq", "logrotate", "openssl", "strace", "mount")
@@ -42,6 +43,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in _MARKERS:
         if item.get_closest_marker(marker) and (reason := missing(marker)):
             pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _closed_journals() -> Iterator[None]:
+    """Close the journals of a test: its process has others to come, and no more files than any process."""
+    yield
+    close_all()
 
 
 @pytest.fixture

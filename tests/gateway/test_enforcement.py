@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from aegis_mcp.audit import redaction
-from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.record import Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.audit.redaction import RedactionKey
@@ -20,6 +19,7 @@ from aegis_mcp.limits import Limiter
 from aegis_mcp.pins.quarantine import Pins
 from aegis_mcp.policy import loader
 from aegis_mcp.policy.model import Policy
+from support.journals import journal
 from support.traffic import Traffic
 
 POLICY = loader.load(
@@ -78,7 +78,7 @@ class _Peers:
         redact = partial(redaction.encode, mode=policy.audit.arguments, key=RedactionKey(bytes(32)))
         keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
         self.log = directory / "logs" / "audit.log"
-        recorder = Recorder(Journal(self.log, keeper.session_id), policy.audit)
+        recorder = Recorder(journal(directory), policy.audit)
         pins = Pins.open(directory / "pins.json", "s", "[]", is_required=False)
         limiter = Limiter(directory / "limits")
         self.gate = Enforcement("s", policy, keeper, recorder, limiter=limiter, open_pins=lambda _: pins)

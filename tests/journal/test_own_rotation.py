@@ -11,9 +11,8 @@ import pytest
 
 from aegis_audit.tree import EMPTY
 from aegis_audit.verify import verify
-from aegis_mcp.audit.journal import Journal
 from aegis_mcp.settings import Rotation
-from support.journals import SESSION, append, entries, is_strict_chain, journal, kinds, log_of, numbers
+from support.journals import append, entries, is_strict_chain, journal, kinds, log_of, numbers
 
 SMALL = Rotation(max_bytes=1000)
 
@@ -22,10 +21,6 @@ def _segments(directory: Path) -> list[Path]:
     """Return the segments in the order of their entries."""
     found = [path for path in log_of(directory).parent.iterdir() if path.is_file()]
     return sorted(found, key=lambda path: entries(path)[0].seq)
-
-
-def _journal(directory: Path, rotation: Rotation) -> Journal:
-    return Journal(log_of(directory), SESSION, rotation)
 
 
 def test_a_rotation_on_demand_goes_on_in_a_new_segment(tmp_path: Path) -> None:
@@ -74,7 +69,7 @@ def test_a_segment_without_an_entry_of_its_own_is_not_rotated(tmp_path: Path) ->
 
 
 def test_a_full_segment_is_rotated_before_the_next_entry(tmp_path: Path) -> None:
-    writer = _journal(tmp_path, SMALL)
+    writer = journal(tmp_path, SMALL)
     for number in range(20):
         append(writer, number)
     segments = _segments(tmp_path)
@@ -88,7 +83,7 @@ def test_a_full_segment_is_rotated_before_the_next_entry(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
 def test_only_the_newest_segments_are_kept_and_what_was_dropped_is_on_record(tmp_path: Path, keep: int) -> None:
-    writer = _journal(tmp_path, Rotation(max_bytes=1000, keep_segments=keep))
+    writer = journal(tmp_path, Rotation(max_bytes=1000, keep_segments=keep))
     for number in range(30):
         append(writer, number)
     segments = _segments(tmp_path)
@@ -102,7 +97,7 @@ def test_only_the_newest_segments_are_kept_and_what_was_dropped_is_on_record(tmp
 
 
 def test_segments_are_dropped_by_the_age_of_their_last_entry(tmp_path: Path) -> None:
-    writer = _journal(tmp_path, Rotation(keep_days=1))
+    writer = journal(tmp_path, Rotation(keep_days=1))
     append(writer, 1)
     old = writer.rotate("demand", patience=1)
     assert old
@@ -114,7 +109,7 @@ def test_segments_are_dropped_by_the_age_of_their_last_entry(tmp_path: Path) -> 
 
 
 def test_a_compressed_segment_is_dropped_like_a_plain_one(tmp_path: Path) -> None:
-    writer = _journal(tmp_path, Rotation(keep_segments=1))
+    writer = journal(tmp_path, Rotation(keep_segments=1))
     append(writer, 1)
     old = writer.rotate("demand", patience=1)
     assert old
@@ -128,7 +123,7 @@ def test_a_compressed_segment_is_dropped_like_a_plain_one(tmp_path: Path) -> Non
 
 
 def test_a_name_or_a_date_makes_no_segment_older(tmp_path: Path) -> None:
-    writer = _journal(tmp_path, Rotation(keep_segments=2))
+    writer = journal(tmp_path, Rotation(keep_segments=2))
     kept: list[Path] = []
     for number in range(3):
         append(writer, number)
@@ -140,7 +135,7 @@ def test_a_name_or_a_date_makes_no_segment_older(tmp_path: Path) -> None:
 
 
 def test_what_only_looks_like_a_segment_is_never_removed(tmp_path: Path) -> None:
-    writer = _journal(tmp_path, Rotation(keep_segments=1))
+    writer = journal(tmp_path, Rotation(keep_segments=1))
     log = log_of(tmp_path)
     append(writer, 1)
     strangers = [log.with_name(name) for name in ("audit.log-20200101T000000Z-1", "audit.log-notes", "other.log")]
@@ -153,7 +148,7 @@ def test_what_only_looks_like_a_segment_is_never_removed(tmp_path: Path) -> None
 
 
 def test_a_log_that_cannot_be_renamed_takes_entries_all_the_same(tmp_path: Path) -> None:
-    writer, log = _journal(tmp_path, SMALL), log_of(tmp_path)
+    writer, log = journal(tmp_path, SMALL), log_of(tmp_path)
     append(writer, *range(10))
     last = entries(log)[-1].seq
     # Two names that a rotation in this and the next seconds would take: it never writes over what is there.

@@ -9,13 +9,25 @@ from typing import Final
 from aegis_audit import canonical
 from aegis_audit.entry import Draft, Entry
 from aegis_mcp.audit.journal import Journal
+from aegis_mcp.audit.signing import Keys
+from aegis_mcp.settings import Rotation
 
 SESSION: Final = "5" * 32
 
+_NEVER: Final = Rotation()
+_open: Final[list[Journal]] = []
 
-def journal(directory: Path) -> Journal:
-    """Return a journal whose log is `logs/audit.log` in a directory."""
-    return Journal(log_of(directory), SESSION)
+
+def journal(directory: Path, rotation: Rotation = _NEVER, keys: Keys | None = None) -> Journal:
+    """Return a journal whose log is `logs/audit.log` in a directory; it is closed when the test is over."""
+    _open.append(Journal(log_of(directory), SESSION, rotation, keys))
+    return _open[-1]
+
+
+def close_all() -> None:
+    """Close what was opened: a gateway has one journal, and ends with it."""
+    while _open:
+        _open.pop().close()
 
 
 def log_of(directory: Path) -> Path:

@@ -19,7 +19,7 @@ import json
 import os
 import pkgutil
 import runpy
-import select
+import selectors
 import shutil
 import signal
 import socket
@@ -159,8 +159,8 @@ def _serve(listener: socket.socket) -> list[Any] | None:
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, _ignore)
     while True:
-        ready, _, _ = select.select([0, listener, woken, *running], [], [])
-        if 0 in ready:
+        ready = _ready([sys.stdin, listener, woken, *running])
+        if sys.stdin in ready:
             return None
         for connection in running.keys() & ready:
             word = connection.recv(1)
@@ -177,6 +177,14 @@ def _serve(listener: socket.socket) -> list[Any] | None:
                 return asked
             for stream in streams:
                 os.close(stream)
+
+
+def _ready(sources: Iterable[Any]) -> set[Any]:
+    """Wait until something has come from one of these, whatever their numbers are, and return those."""
+    with selectors.DefaultSelector() as selector:
+        for source in sources:
+            selector.register(source, selectors.EVENT_READ)
+        return {key.fileobj for key, _ in selector.select()}
 
 
 def _ignore(*_: object) -> None:

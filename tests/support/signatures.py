@@ -13,7 +13,7 @@ from aegis_audit.note import Note
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.signing import Keys
 from aegis_mcp.settings import Rotation, Signatures
-from support.journals import SESSION, entries, log_of
+from support.journals import entries, journal, log_of
 
 
 def keys_of(directory: Path, mode: Signatures = Signatures.REQUIRED, said: list[str] | None = None) -> Keys:
@@ -26,7 +26,7 @@ _NEVER: Final = Rotation()
 
 def signed_journal(directory: Path, rotation: Rotation = _NEVER, keys: Keys | None = None) -> Journal:
     """Return a journal that signs the log of a directory."""
-    return Journal(log_of(directory), SESSION, rotation, keys or keys_of(directory))
+    return journal(directory, rotation, keys or keys_of(directory))
 
 
 def root_of(leaves: list[bytes]) -> bytes:
