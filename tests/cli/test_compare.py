@@ -57,6 +57,8 @@ class Case:
         Case(LINES, LINES[3:8], 0, "overlap", 5, [[0, 2], [8, 10]]),
         Case(LINES, [*LINES[:4], *LINES[6:]], 1, "edited", 9, [[4, 5]]),
         Case(LINES[3:], LINES, 0, "overlap", 8, (), [[0, 2]]),
+        Case(LINES, [*LINES[:4], LINES[3], *LINES[4:]], 0, "identical", 11),
+        Case(LINES, [*LINES[3:], *LINES[:3]], 0, "overlap", 8, [[0, 2]]),
         Case(LINES[1:], LINES[3:], 0, "overlap", 8, [[1, 2]]),
         Case(LINES, [*LINES[3:5], *LINES[6:]], 1, "edited", 7, [[0, 2], [5, 5]]),
         Case(LINES, [LINES[0], *LINES[5:]], 1, "edited", 7, [[1, 4]]),
@@ -115,6 +117,16 @@ def test_an_entry_that_was_changed_is_an_edit(
         assert (outcome.json["class"], outcome.status) == (likeness, 4 if likeness == "truncated" else 1)
         parted = outcome.json["first_divergence"]
         assert (parted and parted["seq"]) == (at if harm is edit_and_seal else None)
+
+
+@pytest.mark.parametrize("at", [4, len(LINES)])
+def test_a_copy_that_holds_two_entries_of_one_number_is_not_the_same(tmp_path: Path, at: int) -> None:
+    second = rewritten(at - 2)[at - 1]
+    both = [*LINES[:at], second, *LINES[at:]]
+    for copies, hashes in (((LINES, both), (LINES[at - 1], second)), ((both, LINES), (second, LINES[at - 1]))):
+        outcome = compared(tmp_path, *copies)
+        parted = {"seq": at - 1, "a": hash_of(hashes[0]), "b": hash_of(hashes[1])}
+        assert (outcome.status, outcome.json["same"], outcome.json["first_divergence"]) == (1, 11, parted)
 
 
 def test_segments_and_compression_make_no_difference(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class Likeness(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """The first number at which both copies have an entry and not the same one: the hashes of both."""
+    """The first number at which there are two entries that are not the same: the hashes of A's and of B's."""
 
     seq: int
     a: str
@@ -149,11 +149,16 @@ class Comparison:
 
     def _hashes(self, side: int, segments: Sequence[Segment]) -> Iterator[tuple[int, str]]:
         """Yield the number and the hash of each entry; one whose number does not rise is out of its place."""
-        last = -1
+        last, last_hash = -1, ""
         for found in self.readings[side].read(in_order(segments)):
-            if found.entry.seq > last:
-                last = found.entry.seq
-                yield last, found.entry.entry_hash
+            entry = found.entry
+            if entry.seq > last:
+                last, last_hash = entry.seq, entry.entry_hash
+                yield last, last_hash
+            elif entry.seq == last and entry.entry_hash != last_hash and self.divergence is None:
+                # The copy contradicts itself: whatever the other one has there, it does not have both.
+                both = (last_hash, entry.entry_hash)
+                self.divergence = Divergence(last, *(both if side else both[::-1]))
 
 
 def _of(reading: Reading) -> dict[str, Any]:
