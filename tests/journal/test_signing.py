@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from aegis_audit.verify import verify
+from aegis_mcp.audit.journal import Journal
 from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.settings import Rotation, Signatures
 from support.journals import append, entries, is_strict_chain, journal, kinds, log_of, numbers
@@ -119,6 +121,24 @@ def test_a_lost_sidecar_loses_neither_tree_nor_keys(tmp_path: Path, segments: in
     assert judge(*files)[0] == entries(log)[-1].seq
     assert is_strict_chain(*files)
     assert [kind for kind in kinds(*files) if kind == "key_epoch"] == ["key_epoch"] * (segments - 1)
+
+
+@pytest.mark.parametrize("open_journal", [journal, signed_journal])
+def test_a_sidecar_that_is_lost_behind_lines_that_were_written_again_gives_no_number_twice(
+    tmp_path: Path, open_journal: Callable[[Path], Journal]
+) -> None:
+    writer, log = open_journal(tmp_path), log_of(tmp_path)
+    append(writer, 1)
+    shutil.copy(log, log.with_name("audit.log.1"))
+    os.truncate(log, 0)
+    assert writer.head(patience=1).seq == 2
+    assert [entry.seq for entry in entries(log)] == [2, 0, 1]
+    shutil.rmtree(log.parent / "audit.tlog")
+    append(open_journal(tmp_path), 2)
+    open_journal(tmp_path).checkpoint(patience=1)
+    assert is_strict_chain(log)
+    assert numbers(log) == [1, 2]
+    assert verify([str(log.parent)]).verdict.exit_code == 0
 
 
 def test_a_log_that_was_cut_in_the_middle_is_not_signed_as_if_it_were_whole(tmp_path: Path) -> None:

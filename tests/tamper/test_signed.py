@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from aegis_audit.chain import Head
 from aegis_audit.checks.known import Known
 from aegis_audit.checks.ledger import MAX_DEFERRED
 from aegis_audit.demand import Demands
+from aegis_audit.entry import Entry
 from aegis_audit.epoch import Roots
 from aegis_audit.errors import UnusableKey
 from aegis_audit.level import Level
@@ -73,6 +75,25 @@ def test_an_end_that_no_checkpoint_covers_is_counted_and_bounded_on_demand(tmp_p
     assert found(judged(path, max_uncovered=3)) == []
     report = judged(path, max_uncovered=2)
     assert (found(report), report.verdict.exit_code) == (["AEG208"], 4)
+
+
+@pytest.mark.parametrize("calls", [(1,), (1, 1)])
+def test_an_entry_that_nobody_has_signed_makes_no_signed_log_younger(tmp_path: Path, calls: tuple[int, ...]) -> None:
+    log = signed_log(*calls)
+    signed_at = f"{log.now:%Y-%m-%dT%H:%M:%S.%f}"
+    log.now += timedelta(days=365)
+    log.open_segment()
+    path = write(tmp_path / "audit.log", log.lines)
+    since = f"{log.now - timedelta(days=1):%Y-%m-%dT%H:%M:%S.%fZ}"
+    assert found(judged(path, not_before=since)) == []
+    for level in (Level.A1, Level.A2):
+        (finding,) = (one for one in judged(path, level=level, not_before=since).findings if not one.code.is_note)
+        assert (finding.code.identifier, finding.expected) == ("AEG207", f"a signed entry since {since}")
+        assert finding.found == Entry.parse(log.lines[-3]).timestamp < signed_at
+        assert found(judged(path, level=level, not_before=finding.found)) == []
+    log.checkpoint()
+    write(path, log.lines)
+    assert found(judged(path, level=Level.A2, not_before=since)) == []
 
 
 @pytest.mark.parametrize("level", list(Level))

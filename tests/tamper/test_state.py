@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from aegis_audit.state import State, store
 from support.auditor import Outcome, audit
 from support.journals import append, journal, log_of
 from support.logs import LogBuilder, rotated_log, small_log, write
-from support.signed import SignedBuilder
+from support.signed import SignedBuilder, epoch_key
 
 VALID = 0
 TAMPERED = 1
@@ -266,6 +267,59 @@ def test_of_two_logs_each_is_held_to_what_the_last_verification_knew_of_its_own_
         assert verdict(audit(*options, *paths)) == (TAMPERED, ["AEG011"])
         write(path, log.lines[:-1])
     assert verdict(audit(*options, *paths)) == (VALID, [])
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_what_is_read_again_from_the_opening_of_a_segment_on_stays_signed(tmp_path: Path, is_whole: bool) -> None:
+    log = SignedBuilder()
+    log.open_log()
+    log.call(0)
+    first = log.rotate()
+    log.hand_over()
+    log.call(1)
+    log.checkpoint()
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    if is_whole:
+        write(directory / "audit.log.2", first)
+    path = write(directory / "audit.log", log.lines)
+    key, level = (log.roots.epoch_key, "a2") if is_whole else (log.roots.log_key, "a1")
+    options = ("verify", "--no-sidecar", "--format", "json", "--state", tmp_path / "state", "--require", level)
+    for _ in range(2):
+        assert verdict(audit(*options, "--key", str(key), directory)) == (VALID, [])
+    (directory / "audit.log.1.gz").write_bytes(gzip.compress(b"".join(log.rotate())))
+    path.unlink()
+    write(path, log.lines)
+    for _ in range(2):
+        assert verdict(audit(*options, "--key", str(key), directory)) == (VALID, [])
+    log.hand_over()
+    log.checkpoint()
+    write(path, [*log.lines, log.checkpoint(log.log_key, epoch_key(0))])
+    # Who has to sign in which epoch is known from the start of the log.
+    expected = (TAMPERED, ["AEG013"]) if is_whole else (VALID, [])
+    assert verdict(audit(*options, "--key", str(key), directory)) == expected
+
+
+def test_how_old_the_last_signed_entry_is_is_known_from_an_earlier_verification(tmp_path: Path) -> None:
+    log = SignedBuilder()
+    log.now = datetime.now(UTC) - timedelta(hours=2)
+    log.open_log()
+    log.call(0)
+    log.checkpoint()
+    path = write(tmp_path / "audit.log", log.lines)
+    options = ("verify", "--no-sidecar", "--format", "json", "--state", tmp_path / "state", "--require", "a2")
+    options += ("--key", str(log.roots.epoch_key), "--max-age")
+    assert verdict(audit(*options, "3h", path)) == (VALID, [])
+    log.now += timedelta(hours=2)
+    log.open_segment()
+    write(path, log.lines)
+    assert verdict(audit(*options, "1h", path)) == (INCOMPLETE, ["AEG207"])
+    for _ in range(2):
+        assert verdict(audit(*options, "3h", path)) == (VALID, [])
+    assert verdict(audit(*options, "1h", path)) == (INCOMPLETE, ["AEG207"])
+    log.checkpoint()
+    write(path, log.lines)
+    assert verdict(audit(*options, "1h", path)) == (VALID, [])
 
 
 def test_the_entry_behind_the_last_one_that_was_verified_is_missed(log: Path, tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ class Demands:
 
     `from_genesis`: each log begins with its first entry. `allow_empty`: files and directories that are there and hold
     no entry are accepted. `min_records`: so many entries in all. `not_before`: the latest entry of each log is not
-    older than this timestamp. `level`: each log reaches it. `max_uncovered`: of each log, no more entries than that are
-    not covered by the level that is demanded, else by the one that is reached; with None, a log of which a level above
-    A0 is demanded is covered to its end by one of these levels, and any other need not be. `accept_acknowledged`: what
-    is missing has no effect on the verdict where an acknowledgement counts.
+    older than this timestamp; where a level above A0 is demanded, the latest of those that keys that count have signed.
+    `level`: each log reaches it. `max_uncovered`: of each log, no more entries than that are not covered by the level
+    that is demanded, else by the one that is reached; with None, a log of which a level above A0 is demanded is covered
+    to its end by one of these levels, and any other need not be. `accept_acknowledged`: what is missing has no effect
+    on the verdict where an acknowledgement counts.
     """
 
     from_genesis: bool = False

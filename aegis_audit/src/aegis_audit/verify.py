@@ -5,7 +5,7 @@ Each segment is read on its own, in any order; then all of them are judged toget
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -20,7 +20,7 @@ from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.join import Log, check_joints, split_by_log
 from aegis_audit.checks.known import Known, check_heads
 from aegis_audit.checks.ledger import Ledgers
-from aegis_audit.checks.levels import check_keys, check_level, cover, signed_acknowledgements
+from aegis_audit.checks.levels import Coverage, check_keys, check_level, cover, signed_acknowledgements
 from aegis_audit.checks.order import check_interruptions, check_order
 from aegis_audit.checks.pairing import unpaired
 from aegis_audit.checks.saved import restore
@@ -159,7 +159,7 @@ def examine(
     coverages = {log.origin: cover(log, ledgers.all, knowledge.trust, anchorings) for log in logs}
     ends = [compare_end(sidecar, logs, anchorings) for sidecar in knowledge.sidecars]
     found.add_all(_between(scans, logs, knowledge.verified))
-    found.add_all(_demanded(logs, knowledge.verified, demands))
+    found.add_all(_demanded(logs, coverages, knowledge.verified, demands))
     found.add_all(_nothing(scans, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
     moved = next((str(one.moved) for one in scans if one.moved), "")
     anchors = filter(None, (check_anchor(one) for one in anchorings if one.anchor.is_outside))
@@ -189,7 +189,7 @@ def _ledgers(found: Findings, knowledge: Knowledge) -> Ledgers:
     """Return the ledgers that an earlier verification has left, for what goes on from there."""
     ledgers = Ledgers(found, knowledge.trust, knowledge.sizes)
     for log in knowledge.verified:
-        ledger = restore(log.origin, log.head, log.signed) if log.signed else None
+        ledger = restore(log.origin, log.head, log.signed, knowledge.trust) if log.signed else None
         if ledger:
             ledgers.add(ledger)
     return ledgers
@@ -216,7 +216,12 @@ def _between(scans: Sequence[Scan], logs: Sequence[Log], verified: Sequence[Veri
         yield Finding(FindingCode.SEVERAL_LOGS, log.runs[0].place, f"segments of {logs[0].origin!r:.200}", found)
 
 
-def _demanded(logs: Sequence[Log], verified: Sequence[Verified], demands: Demands) -> Iterator[Finding]:
+def _demanded(
+    logs: Sequence[Log],
+    coverages: Mapping[str | None, Coverage],
+    verified: Sequence[Verified],
+    demands: Demands,
+) -> Iterator[Finding]:
     code = FindingCode.MISSING_START if demands.from_genesis else FindingCode.PARTIAL_LOG
     before, count = {one.origin: one for one in verified}, 0
     for log in logs:
@@ -225,9 +230,13 @@ def _demanded(logs: Sequence[Log], verified: Sequence[Verified], demands: Demand
         count += last.last_seq + 1 - first_seq if earlier else log.count
         if first_seq:
             yield Finding(code, first.place, "entry 0", f"entry {first_seq}")
-        if demands.not_before and last.last_timestamp < demands.not_before:
+        # What nobody has signed has the time that somebody wanted it to have.
+        signed_at = coverages[log.origin].signed_at if demands.level else ""
+        latest = signed_at or last.last_timestamp
+        if demands.not_before and latest < demands.not_before:
             place = Place(last.place.path, seq=last.last_seq)
-            yield Finding(FindingCode.TOO_OLD, place, f"an entry since {demands.not_before}", last.last_timestamp)
+            expected = f"{'a signed' if signed_at else 'an'} entry since {demands.not_before}"
+            yield Finding(FindingCode.TOO_OLD, place, expected, latest)
     if count < demands.min_records:
         place = logs[0].runs[0].place if logs else Place("")
         yield Finding(FindingCode.TOO_FEW, place, f"{demands.min_records} entries", f"{count} entries")

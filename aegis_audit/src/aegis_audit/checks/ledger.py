@@ -36,22 +36,24 @@ MAX_DEFERRED: Final = 4096
 
 
 class Statement(Value):
-    """What an entry says of keys or of the tree: `root` is that of all entries before it."""
+    """What an entry says of keys or of the tree: `root` is that of all entries before it, `time` of the last one."""
 
     seq: int
     place: Place
     event: dict[str, Any]
     is_checkpoint: bool
     root: bytes
+    time: str
 
 
 class Seal(Value):
-    """A checkpoint that holds but for its signatures, which these keys have to make."""
+    """A checkpoint that holds but for its signatures, which these keys have to make; `time` is of its last entry."""
 
     checkpoint: Checkpoint
     note: Note
     keys: tuple[VerifierKey, ...]
     place: Place
+    time: str
 
 
 @dataclass(slots=True)
@@ -126,13 +128,13 @@ class Ledgers:
         self._trust = trust
         self._sizes = sorted(set(sizes))
 
-    def take(self, entry: Entry, place: Place) -> None:
-        """Hold one entry to what is known, and let it follow."""
+    def take(self, entry: Entry, place: Place, time: str) -> None:
+        """Hold one entry to what is known, and let it follow; `time` is that of the entry before it."""
         if entry.has_its_hash:
             if entry.kind in OPENINGS:
                 self._open(entry, place)
             if entry.event_type == "checkpoint" or entry.kind == "key_epoch":
-                self._state(entry, place)
+                self._state(entry, place, time)
             if entry.kind == "break_acknowledged":
                 self._note_acknowledging(entry)
         is_idle = entry.event_type == "checkpoint" or entry.kind in KEPT_BY_WRITER
@@ -205,6 +207,11 @@ class Ledgers:
         if after.start_tree != ledger.tree:
             self._false_tree(after.place, ledger.tree)
             return
+        if after.is_verified_before and after.waiting and not ledger.chain:
+            # What was read again is less than what an earlier verification knows.
+            after.roots, after.acknowledging = ledger.roots | after.roots, ledger.acknowledging
+            self.all[self.all.index(ledger)] = after
+            return
         ledger.grown, ledger.last_hash, ledger.origin = after.grown, after.last_hash, ledger.origin or after.origin
         ledger.busy = max(ledger.busy, after.busy)
         ledger.roots |= after.roots
@@ -241,11 +248,11 @@ class Ledgers:
 
     # What entries state.
 
-    def _state(self, entry: Entry, place: Place) -> None:
+    def _state(self, entry: Entry, place: Place, time: str) -> None:
         for ledger in self._at(entry):
             is_checkpoint = entry.event_type == "checkpoint"
             root = ledger.tree.root() if is_checkpoint else b""
-            self._put(ledger, Statement(entry.seq, place, entry.event, is_checkpoint, root))
+            self._put(ledger, Statement(entry.seq, place, entry.event, is_checkpoint, root, time))
 
     def _note_acknowledging(self, entry: Entry) -> None:
         for ledger in self._at(entry):
@@ -304,9 +311,10 @@ class Ledgers:
                 self._add(FindingCode.FALSE_CHECKPOINT, statement.place, repr(stated.text), repr(checkpoint.text))
             ledger.is_false = True
             return
-        self._seal(ledger, note, checkpoint, statement.place)
+        self._seal(ledger, note, checkpoint, statement)
 
-    def _seal(self, ledger: Ledger, note: Note, checkpoint: Checkpoint, place: Place) -> None:
+    def _seal(self, ledger: Ledger, note: Note, checkpoint: Checkpoint, statement: Statement) -> None:
+        place, time = statement.place, statement.time
         if ledger.chain is None:
             ledger.chain = _chain_from(self._trust, note, checkpoint)
             announced, ledger.announcement = ledger.announcement, None
@@ -314,10 +322,9 @@ class Ledgers:
                 ledger.chain = ledger.chain.announce(announced.seq, announced.event)
         chain = ledger.chain
         if chain is None:
-            keys = [pin.key for pin in self._trust.pins_of(checkpoint.origin) if pin.key.name == checkpoint.origin]
-            ledger.waiting = Seal(checkpoint, note, tuple(keys), place)
+            ledger.waiting = Seal(checkpoint, note, log_keys(self._trust, checkpoint.origin), place, time)
             return
-        ledger.waiting = Seal(checkpoint, note, chain.signers(note, checkpoint), place)
+        ledger.waiting = Seal(checkpoint, note, chain.signers(note, checkpoint), place, time)
         ledger.chain = chain.advance(checkpoint)
         if ledger.chain is not chain:
             self._verify(ledger)
@@ -338,6 +345,11 @@ class Ledgers:
 
     def _add(self, code: FindingCode, place: Place, expected: str, found: str) -> None:
         self._found.add(Finding(code, place, expected, found))
+
+
+def log_keys(trust: Trust, origin: str) -> tuple[VerifierKey, ...]:
+    """Return the keys that count of a log itself, and not of its epochs."""
+    return tuple(pin.key for pin in trust.pins_of(origin) if pin.key.name == origin)
 
 
 def _chain_from(trust: Trust, note: Note, checkpoint: Checkpoint) -> EpochChain | None:

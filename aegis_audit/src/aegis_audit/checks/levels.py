@@ -21,13 +21,15 @@ class Coverage:
     """What is covered of a log: for each level the ranges of entries, and the keys by which that is known.
 
     `declared` are the keys that the log says it is signed by. Behind the first `busy` entries there is nothing but what
-    a writer leaves behind its last checkpoint.
+    a writer leaves behind its last checkpoint. `signed_at` is the time of the last entry that keys that count have
+    signed, empty if there is none.
     """
 
     ranges: dict[Level, tuple[range, ...]]
     pins: tuple[Pin, ...]
     declared: tuple[VerifierKey, ...]
     busy: int
+    signed_at: str = ""
 
     @property
     def level(self) -> Level:
@@ -55,6 +57,7 @@ def cover(log: Log, ledgers: Sequence[Ledger], trust: Trust, anchorings: Sequenc
     ranges[Level.A3] = [one.covered for one in held if one.anchor.is_outside]
     ranges[Level.A4] = [one.covered for one in held if one.is_witnessed]
     used: list[Pin] = []
+    signed_at = ""
     for ledger in ours:
         by_log, by_epoch = _vouching(ledger, pins)
         if by_log:
@@ -62,10 +65,14 @@ def cover(log: Log, ledgers: Sequence[Ledger], trust: Trust, anchorings: Sequenc
         if by_epoch:
             ranges[Level.A2].append(ledger.covered)
         used += [*by_log, *by_epoch]
+        if ledger.sealed and (by_log or by_epoch):
+            signed_at = max(signed_at, ledger.sealed.time)
     declared = next((_declared(one.chain) for one in ours if one.chain), ())
     size = log.last.last_seq + 1
     busy = next((one.busy for one in ours if (one.size, one.last_hash) == (size, log.last.last_hash)), size)
-    return Coverage({level: tuple(one) for level, one in ranges.items()}, tuple(dict.fromkeys(used)), declared, busy)
+    return Coverage(
+        {level: tuple(one) for level, one in ranges.items()}, tuple(dict.fromkeys(used)), declared, busy, signed_at
+    )
 
 
 def check_keys(ledgers: Sequence[Ledger], trust: Trust) -> Iterator[Finding]:

@@ -227,9 +227,11 @@ class _Scanner:
         self._result.entries += 1
         self._result.join(entry.session_id)
         self._check_hash(entry, place)
+        run = self._run
+        time = run.last_timestamp if run and run.last_hash == entry.prev_hash else ""
         self._put(entry, place)
         self._heed(entry, place)
-        self._ledgers.take(entry, place)
+        self._ledgers.take(entry, place, time)
         self._shapes.learn(entry)
 
     def _check_hash(self, entry: Entry, place: Place) -> None:

@@ -99,6 +99,8 @@ class Mending:
         start = max(0, size - survey.LAST)
         head, end = survey.last_entry(self._storage.read(inode, start, size - start)) or (GENESIS, 0)
         grown = survey.regrow(self._storage.lines(inode))
+        # Behind what was written again, the last line is not the last entry.
+        head = grown.head if grown.head.seq > head.seq else head
         tree = grown.tree if grown.head == head else None
         mark = Mark(head, inode, start + end, 0, 0, origin, tree, 0 if grown.is_signed else -1)
         return self._take_over(mark, "the sidecar was lost")
