@@ -142,6 +142,47 @@ def test_segments_and_compression_make_no_difference(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("kept", [0, 1, 4, 7], ids=["nothing", "one entry", "some", "all"])
+@pytest.mark.parametrize("calls", [0, 1])
+def test_lines_that_a_rotation_lost_and_the_gateway_wrote_again_are_in_their_place(
+    tmp_path: Path, kept: int, calls: int
+) -> None:
+    log = LogBuilder()
+    log.open_log()
+    for number in range(3):
+        log.call(number)
+    first, log.lines = log.lines, []
+    opening = log.open_segment("truncated", replay=[min(kept, 5), 6])
+    for number in range(3, 3 + calls):
+        log.call(number)
+    (tmp_path / "cut").mkdir()
+    if kept:
+        write(tmp_path / "cut" / "audit.log.1", first[:kept])
+    write(tmp_path / "cut" / "audit.log", [opening, *first[min(kept, 5) :], *log.lines[1:]])
+    whole = write(tmp_path / "whole.log", [*first, *log.lines])
+    for pair in ((tmp_path / "cut", whole), (whole, tmp_path / "cut")):
+        outcome = audit("compare", *pair)
+        count = 8 + 2 * calls
+        assert (outcome.status, outcome.stdout) == (
+            0,
+            f"IDENTICAL  both hold the same entries; exit status 0\nthe same: {count} entries\n",
+        )
+    heads = [audit("head", path) for path in (tmp_path / "cut", whole)]
+    assert [(one.status, one.stdout) for one in heads] == [(0, heads[1].stdout)] * 2
+
+
+def test_lines_that_are_announced_and_do_not_come_are_not_waited_for(tmp_path: Path) -> None:
+    log = LogBuilder()
+    log.open_log()
+    log.call(0)
+    log.open_segment("truncated", replay=[1, 2])
+    lines = list(log.lines)
+    for path, more in ((tmp_path / "end", []), (tmp_path / "next", [log.intent(1)])):
+        outcome = audit("compare", write(path, [*lines, *more]), write(tmp_path / "whole", log.lines[: 4 + len(more)]))
+        assert (outcome.status, outcome.stderr) == (0, "")
+        assert outcome.stdout.startswith("IDENTICAL  ")
+
+
 def test_a_copy_of_a_log_that_is_being_written_is_no_edit(tmp_path: Path) -> None:
     outcome = compared(tmp_path, LINES, [*LINES[:9], LINES[9][:70]])
     assert (outcome.status, outcome.json["class"]) == (4, "truncated")

@@ -92,7 +92,9 @@ def test_a_log_that_was_copied_and_cut_goes_on_without_repetition(
     shutil.copy(log, log.with_suffix(".log.1"))
     replayed = builder.lines[1:]
     os.truncate(log, 0)
-    append(log, builder.open_segment("truncated", replay=[1, 2]) + b"".join(replayed) + builder.intent(1))
+    append(log, builder.open_segment("truncated", replay=[1, 2]) + b"".join(replayed))
+    assert numbers(watched.shows(4)) == [0, 1, 2, 3]
+    append(log, builder.intent(1))
     assert numbers(watched.shows(5)) == [0, 1, 2, 3, 4]
     ended = watched.end(signal.SIGINT)
     assert (ended.status, ended.stderr) == (130, "")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Protocol
 
+from aegis_audit.checks.claim import range_in
 from aegis_audit.checks.damage import Damage
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.run import MAX_KNOWN_HASHES, OPENINGS
@@ -65,6 +66,7 @@ class Reading:
         self._findings = Findings()
         self._known: OrderedDict[str, int] = OrderedDict()  # a dict is slow at its old end
         self._stretch = 0
+        self._latest = -1
 
     @property
     def attested(self) -> int:
@@ -109,21 +111,38 @@ class Reading:
         }
 
     def read(self, sources: Iterable[Source]) -> Iterator[Found]:
-        """Yield the intact entries of `sources`, in their order."""
+        """Yield the intact entries of `sources`, in their order; what was written again comes before what says so."""
         path = ""
         for source in sources:
             path = source.path
-            yield from self._read_one(source)
+            yield from self._in_place(self._read_one(source))
         if not self.total and not self.found:
             self._findings.add(Finding(FindingCode.NO_ENTRIES, Place(path), "entries", "none"))
 
-    def _read_one(self, source: Source) -> Iterator[Found]:
+    def _in_place(self, read: Iterable[Found | None]) -> Iterator[Found]:
+        """Yield what was read from one source; what it begins with once more comes in front of its opening."""
+        opening, announced = None, range(0)
+        for found in read:
+            if opening and found and found.entry.seq not in announced:
+                yield opening
+                opening = None
+            if found and not opening and (announced := _announced_by(found.entry)):
+                opening = found
+            elif found:
+                yield found
+            if opening and self._latest == announced[-1]:
+                yield opening
+                opening = None
+        if opening:
+            yield opening
+
+    def _read_one(self, source: Source) -> Iterator[Found | None]:
+        """Yield what stands in each line, None if that is no intact entry or was there before."""
         damage, self._stretch, end = Damage(source.path, self._findings), self._stretch + 1, 0
         try:
             for line in source.lines(self._progress):
                 end = line.offset + line.length
-                if found := self._judge(line, source.path, damage):
-                    yield found
+                yield self._judge(line, source.path, damage)
         except AbsentSegment as exc:
             self._findings.add(Finding(FindingCode.NO_ENTRIES, Place(exc.path), "a segment", exc.reason))
         except MovedSegment as exc:
@@ -149,7 +168,7 @@ class Reading:
             place = Place(path, line.number, line.offset, entry.seq)
             self._findings.add(Finding(FindingCode.HASH_MISMATCH, place, entry.computed_hash, entry.entry_hash))
             return None
-        self.entries += 1
+        self.entries, self._latest = self.entries + 1, entry.seq
         if entry.kind == "recovered":
             damage.attest(entry.event)
         if self._is_repeated(entry):
@@ -169,6 +188,12 @@ class Reading:
         if len(self._known) > MAX_KNOWN_HASHES:
             self._known.popitem(last=False)
         return False
+
+
+def _announced_by(entry: Entry) -> range:
+    """Return the numbers of earlier entries that a segment begins with once more, behind its opening."""
+    replay = entry.event.get("replay") if entry.kind == "segment_opened" else None
+    return range_in(replay, below=entry.seq) or range(0)
 
 
 def in_order(segments: Sequence[Segment]) -> list[Segment]:
