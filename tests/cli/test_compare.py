@@ -58,7 +58,7 @@ class Case:
         Case(LINES, [*LINES[:4], *LINES[6:]], 1, "edited", 9, [[4, 5]]),
         Case(LINES[3:], LINES, 0, "overlap", 8, (), [[0, 2]]),
         Case(LINES, [*LINES[:4], LINES[3], *LINES[4:]], 0, "identical", 11),
-        Case(LINES, [*LINES[3:], *LINES[:3]], 0, "overlap", 8, [[0, 2]]),
+        Case(LINES, [*LINES[3:], *LINES[:3]], 5, "overlap", 8, [[0, 2]]),
         Case(LINES[1:], LINES[3:], 0, "overlap", 8, [[1, 2]]),
         Case(LINES, [*LINES[3:5], *LINES[6:]], 1, "edited", 7, [[0, 2], [5, 5]]),
         Case(LINES, [LINES[0], *LINES[5:]], 1, "edited", 7, [[1, 4]]),
@@ -169,6 +169,24 @@ def test_lines_that_a_rotation_lost_and_the_gateway_wrote_again_are_in_their_pla
         )
     heads = [audit("head", path) for path in (tmp_path / "cut", whole)]
     assert [(one.status, one.stdout) for one in heads] == [(0, heads[1].stdout)] * 2
+
+
+@pytest.mark.parametrize("is_edited", [True, False])
+def test_entries_that_stand_behind_later_ones_are_counted_and_not_said_to_be_the_same(
+    tmp_path: Path, is_edited: bool
+) -> None:
+    old = rewritten(3)[:-1] if is_edited else small_log(6)
+    whole, both = write(tmp_path / "whole", LINES), tmp_path / "both"
+    both.mkdir()
+    for number, lines in enumerate((LINES, old)):
+        write(both / f"audit.log.{number}", lines)
+    for at, pair in enumerate(((both, whole), (whole, both))):
+        outcome = audit("compare", *pair, "--format", "json")
+        sides = [outcome.json[name]["misplaced"] for name in "ab"]
+        assert (outcome.status, sides[1 - at]) == (5 if is_edited else 4, 0)
+        assert (sides[at] > 0) == is_edited
+    shown = audit("compare", both, whole).stdout
+    assert ("not compared: 7 entries of A that stand behind later ones" in shown) == is_edited
 
 
 def test_lines_that_are_announced_and_do_not_come_are_not_waited_for(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Two copies of a log, side by side: how far they are the same, where they part, and what only one of them has.
 
 Both are read once, in the order of their numbers, and in bounded memory. An entry that does not have its own hash
-counts as missing from its copy, and that copy as damaged.
+counts as missing from its copy, and that copy as damaged. One that stands behind a later one is not compared: it is
+counted, and nothing is said to be the same then.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Comparison:
     def __init__(self, progress: Callable[[int], None] = lambda _: None) -> None:
         self.readings = Reading(progress), Reading(progress)
         self.only = Ranges(), Ranges()
+        self.misplaced = [0, 0]
         self.same = 0
         self.first_same = self.last_same = -1
         self.divergence: Divergence | None = None
@@ -107,8 +109,9 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Return what the comparison amounts to, damage in either copy included."""
-        return worst([self.likeness.verdict, *(reading.verdict for reading in self.readings)])
+        """Return what the comparison amounts to, damage in either copy and what was not compared included."""
+        left_out = [Verdict.UNVERIFIABLE] * any(self.misplaced)
+        return worst([self.likeness.verdict, *left_out, *(reading.verdict for reading in self.readings)])
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as plain JSON values."""
@@ -116,11 +119,12 @@ class Comparison:
         sides = {
             name: {
                 "entries": reading.entries - reading.repeated,
+                "misplaced": misplaced,
                 "only": only.count,
                 "ranges": only.kept,
                 **_of(reading),
             }
-            for name, reading, only in zip("ab", self.readings, self.only, strict=True)
+            for name, reading, only, misplaced in zip("ab", self.readings, self.only, self.misplaced, strict=True)
         }
         return {
             "class": self.likeness.word,
@@ -159,6 +163,8 @@ class Comparison:
                 # The copy contradicts itself: whatever the other one has there, it does not have both.
                 both = (last_hash, entry.entry_hash)
                 self.divergence = Divergence(last, *(both if side else both[::-1]))
+            elif entry.seq < last:
+                self.misplaced[side] += 1
 
 
 def _of(reading: Reading) -> dict[str, Any]:
