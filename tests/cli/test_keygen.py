@@ -64,7 +64,17 @@ def test_a_secret_for_the_environment_is_kept_nowhere_and_is_the_key_of_the_log(
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), (ORIGIN, "--public", "--secret"), ("a b", "--secret"), ("a b",), ("a b", "--public"), ("a+b",), ("x" * 300,)],
+    [
+        (),
+        (ORIGIN, "--public", "--secret"),
+        ("a b", "--secret"),
+        ("a b",),
+        ("a b", "--public"),
+        ("a+b",),
+        ("x" * 300,),
+        ("é",),
+        ("é", "--secret"),
+    ],
 )
 def test_what_cannot_be_a_log_gets_no_key_and_is_wrong_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     outcome = audit("keygen", "--keys", tmp_path, *arguments)

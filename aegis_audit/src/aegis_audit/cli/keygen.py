@@ -42,8 +42,8 @@ def keygen(origin: str, *, directory: Path | None, is_public: bool, is_secret: b
     """
     if is_public and is_secret:
         raise click.UsageError("--public and --secret exclude each other.")
-    if not is_name(origin):
-        raise click.BadParameter("a name without spaces and '+', as ci.example/builds", param_hint="ORIGIN")
+    if not is_name(origin) or not origin.isascii():
+        raise click.BadParameter("a name in ASCII without spaces and '+', as ci.example/builds", param_hint="ORIGIN")
     if is_secret:
         return _print_secret(origin)
     directory = directory or default_directory()
