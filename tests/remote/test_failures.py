@@ -54,6 +54,13 @@ FAILURES: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
     "another id": ("other", {}, "no answer to this request"),
     "an interrupted stream": ("cut", {}, "ended the stream before the answer"),
     "polled in vain": ("polled", {}, "has not answered within 1 s"),
+    "signs of life alone": ("pulse", {}, "has not answered within 1 s"),
+    "a pause beyond all numbers": (
+        "told",
+        {"events": f"id: 1\nretry: {'9' * 400}\ndata:\n\n"},
+        "has not answered within 1 s",
+    ),
+    "an id that no header can hold": ("told", {"events": "id: é\ndata:\n\n"}, "ended the stream before the answer"),
     "hung up": ("hang_up", {}, "failed (500)"),
 }
 
@@ -81,6 +88,17 @@ def test_a_failure_is_said_in_one_sentence_and_the_next_call_goes_on(
     assert [expected in event["reason"] for event in failed] == [True]
     statuses = [entry["event"].get("status", "intent") for entry in stage.requests()]
     assert statuses == ["intent", "upstream_lost", "intent", "ok"]
+    assert stage.verify().returncode == 0
+
+
+def test_what_no_header_can_hold_is_not_sent_back_and_ends_nothing(tmp_path: Path, remote: str) -> None:
+    stage = Stage(tmp_path, policy_for(remote))
+    with host_of(stage) as host:
+        host.initialize()
+        host.call("status", {"status": 500, "headers": {"set-cookie": "a=é"}})
+        said = {text_of(host.call("echo", {})) for _ in range(2)}
+    held = "to be sent back to it that no header can hold (a session, a cookie or a token)"
+    assert said == {f"No answer: the upstream 'remote' has given something {held}"}
     assert stage.verify().returncode == 0
 
 

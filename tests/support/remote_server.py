@@ -118,6 +118,24 @@ async def _polled(message: Message) -> Response:
 
 
 @_call
+async def _told(message: Message) -> Response:
+    """Send events as they are asked for, and never an answer."""
+    return _stream(message["params"]["arguments"]["events"].encode())
+
+
+@_call
+async def _pulse(message: Message) -> Response:
+    """Send events that say nothing, without end."""
+
+    async def send() -> AsyncGenerator[bytes]:
+        while True:
+            yield b"event: ping\ndata: {}\n\nid: 1\n\n"
+            await asyncio.sleep(0.05)
+
+    return _events(send())
+
+
+@_call
 async def _cut(message: Message) -> Response:
     return _stream(_event({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "so far"}}))
 

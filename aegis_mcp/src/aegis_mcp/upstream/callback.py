@@ -80,7 +80,10 @@ class Callback:
     def _answer(self, head: str) -> tuple[str, str]:
         """Take a request; return the status and the text of the answer, in which nothing of the request is."""
         method, _, rest = head.partition(" ")
-        target = urlsplit(rest.partition(" ")[0])
+        try:
+            target = urlsplit(rest.partition(" ")[0])
+        except ValueError:
+            return "400 Bad Request", "There is nothing here"
         if method != "GET":
             return "405 Method Not Allowed", "This is only for a browser that comes back from a login"
         if target.path != PATH:
@@ -92,6 +95,7 @@ class Callback:
             self._check(query)
         except LoginFailed as exc:
             self._returned.set_exception(exc)
+            self._returned.exception()  # a login that fails for another reason never asks for it
             return "400 Bad Request", "This is not the answer to the login that is under way"
         self._returned.set_result(query)
         return "200 OK", "Aegis has got the answer"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +33,7 @@ _SENTENCES: Final[dict[type[Exception], str]] = {
     httpx2.ProxyError: "could not be reached through the proxy that the environment names",
     httpx2.SSEError: f"sent an event of more than {MAX_FRAME} bytes, or no stream of events at all",
     httpx2.InvalidURL: "redirects to what is no address",
+    UnicodeError: "has given something to be sent back to it that no header can hold (a session, a cookie or a token)",
 }
 _REFUSALS: Final[dict[int, str]] = {
     HTTPStatus.UNAUTHORIZED: (
@@ -214,7 +214,7 @@ class Http:
             yield
         except TimeoutError as exc:
             raise UpstreamUnavailable(f"has not answered within {self._endpoint.timeout:g} s") from exc
-        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ssl.SSLError, OSError) as exc:
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, UnicodeError, OSError) as exc:
             raise UpstreamUnavailable(self._sentence(exc)) from exc
         except (anyio.ClosedResourceError, anyio.BrokenResourceError) as exc:
             raise UpstreamUnavailable(_BROKEN) from exc

@@ -6,13 +6,12 @@ can be said without what the servers have said: that may hold a code or a token.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx2
 from mcp.client.auth import OAuthFlowError, OAuthRegistrationError, OAuthTokenError
@@ -20,7 +19,8 @@ from mcp.shared.auth import AuthorizationCodeResult
 from pydantic import ValidationError
 
 from aegis_mcp import frame as frames
-from aegis_mcp.errors import LoginFailed, LoginNeeded, StateRefused
+from aegis_mcp.errors import LoginFailed, LoginNeeded, StateRefused, UpstreamUnavailable
+from aegis_mcp.loopback import is_loopback
 from aegis_mcp.upstream import state
 from aegis_mcp.upstream.account import Account, error_of, name_of
 from aegis_mcp.upstream.bearer import Bearer
@@ -28,6 +28,7 @@ from aegis_mcp.upstream.callback import Callback, Query
 from aegis_mcp.upstream.credentials import Credentials
 from aegis_mcp.upstream.exchange import Ask
 from aegis_mcp.upstream.incident import IncidentKind
+from aegis_mcp.upstream.network import origin
 from aegis_mcp.upstream.provider import Provider
 from aegis_mcp.upstream.state import StateSecret
 
@@ -83,8 +84,12 @@ class Login:
     async def _renewed(self, ask: Ask) -> Credentials:
         """Return what is kept, renewed if that goes without a person."""
         if (await self.account.store.fetch()).tokens:
-            with contextlib.suppress(LoginNeeded):
+            try:
                 await Bearer(self.account).headers(ask)
+            except LoginNeeded:
+                pass
+            except UpstreamUnavailable as exc:
+                raise LoginFailed(f"the upstream {self.account.name!r} {exc}") from exc
         return await self.account.store.fetch()
 
     async def _forget_client(self) -> None:
@@ -132,13 +137,18 @@ class _Attempt:
                 "the authorization server did not register the gateway; with a client that you register"
                 " there by hand, set `client_id` in the policy"
             ) from exc
-        except (OAuthTokenError, ValidationError, OverflowError) as exc:
+        except (OAuthTokenError, ValidationError, OverflowError, UnicodeError) as exc:
             raise LoginFailed(f"the authorization server gave no token ({self._last_error})") from exc
         except OAuthFlowError as exc:
             raise LoginFailed(f"the login did not get through: {_shown(exc)}") from exc
+        except (httpx2.InvalidURL, ValueError) as exc:
+            raise LoginFailed("the login did not get through: a server has named an address that is none") from exc
         if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise LoginFailed(f"the upstream does not accept the token that was given for it ({response.status_code})")
-        return self._provider.issuer if self._provider.context.current_tokens else None
+        if not self._provider.context.current_tokens:
+            return None
+        # A server without metadata gives tokens itself (MCP 2025-03-26).
+        return self._provider.issuer or origin(httpx2.URL(self._login.account.url))
 
     async def _driven(self, kept: Credentials) -> httpx2.Response:
         """Answer each request of the flow, and return the last response."""
@@ -150,10 +160,10 @@ class _Attempt:
             for _ in range(_MAX_REQUESTS):
                 if challenge and outgoing is probe:
                     # A running gateway has met it: the upstream need not be brought to say it again.
-                    headers = {"www-authenticate": challenge}
+                    headers = {b"www-authenticate": challenge.encode("utf-8")}
                     response, challenge = httpx2.Response(403, headers=headers, request=probe), None
                 else:
-                    response = await self._ask(outgoing)
+                    response = await self._asked(outgoing)
                 self._last_error = error_of(response)
                 if self._is_old_client and self._last_error == "invalid_client":
                     raise _Forgotten
@@ -165,22 +175,32 @@ class _Attempt:
             await flow.aclose()
         raise LoginFailed("the login has led from one address to the next without end")
 
+    async def _asked(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            return await self._ask(request)
+        except UpstreamUnavailable as exc:
+            raise LoginFailed(f"the login did not get through, at {origin(request.url)}: {exc}") from exc
+
     async def _to_browser(self, url: str) -> None:
         """Send a person to the authorization server, with a state that only this login can have made."""
-        parts = urlsplit(url)
-        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        # The endpoint may have a query of its own, which is retained, but no fragment (RFC 6749 §3.1).
+        endpoint, _, added = url.rpartition("?")
+        parts = urlsplit(endpoint)
+        if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+            raise LoginFailed("the login did not get through: the page to log in at is not protected by TLS")
+        query = dict(parse_qsl(parts.query)) | dict(parse_qsl(added))
         self._nonce = query["state"]
         query["state"] = self._login.secret.seal(
             self._nonce, self._login.account.name, int(time.time()) + state.LIFETIME
         )
-        url = urlunsplit(parts._replace(query=urlencode(query)))
+        url = urlunsplit(parts._replace(query=urlencode(query), fragment=""))
         if self._is_old_client:
             await self._check_client(url)
         self._login.open_browser(url)
 
     async def _check_client(self, url: str) -> None:
         # A server that has forgotten the client says so on a page of its own, and nobody would come back from there.
-        response = await self._ask(httpx2.Request("GET", url))
+        response = await self._asked(httpx2.Request("GET", url))
         if response.status_code in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}:
             raise _Forgotten
 
@@ -190,7 +210,7 @@ class _Attempt:
             self._login.account.incidents.report(IncidentKind.STATE_REFUSED, reason="it belongs to another login")
             raise StateRefused("the state that the browser has brought back is refused: it belongs to another login")
         if "error" in query:
-            raise LoginFailed(f"the authorization server refused: {name_of(query['error'])}")
+            raise LoginFailed(f"the authorization server refused: {name_of(query['error']) or 'without a reason'}")
         return AuthorizationCodeResult(code=query.get("code", ""), state=self._nonce, iss=query.get("iss"))
 
 

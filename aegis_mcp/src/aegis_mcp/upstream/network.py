@@ -36,6 +36,7 @@ MAX_CONNECTIONS: Final = 128
 
 _REMEMBERED_SECONDS: Final = 60.0
 _FIRST_TRY_SECONDS: Final = 0.5
+_LAST_PORT: Final = 65535
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _KEEP_ALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
@@ -97,6 +98,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         url = request.url
         if url.scheme == "http" and not is_loopback(url.host):
             raise UpstreamUnavailable(f"{origin(url)} is not asked: without TLS everybody on the way could read along")
+        if (url.port or 0) > _LAST_PORT:
+            raise UpstreamUnavailable(f"{origin(url)} is not asked: there is no such port")
         if proxy := self._proxy_for(url):
             self._check_literal(url)
             return await self._transport_of(url.host, proxy).handle_async_request(request)

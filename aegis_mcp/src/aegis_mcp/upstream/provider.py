@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx2
-from mcp.client.auth import OAuthClientProvider
+from mcp.client.auth import OAuthClientProvider, OAuthTokenError
 from mcp.shared.auth import (
     AuthorizationCodeResult,
     OAuthClientInformationFull,
@@ -65,9 +65,14 @@ class Provider(OAuthClientProvider):
         Raises:
             ConfigError: they are not what a server can have sent.
         """
-        try:
+        with self._usable():
             self._restore(kept)
-        except ValidationError as exc:
+
+    @contextlib.contextmanager
+    def _usable(self) -> Generator[None]:
+        try:
+            yield
+        except (ValidationError, httpx2.InvalidURL, OAuthTokenError) as exc:
             remedy = f"`aegis-mcp logout {self._store.name}` removes them"
             raise ConfigError(f"the credentials {self._store.place} are none; {remedy}") from exc
 
@@ -88,12 +93,17 @@ class Provider(OAuthClientProvider):
         return str(metadata.issuer) if metadata else None
 
     async def refresh_request(self) -> httpx2.Request:
-        """Return the request that renews the tokens."""
-        return await self._refresh_token()
+        """Return the request that renews the tokens.
+
+        Raises:
+            ConfigError: the credentials are not what a server can have sent.
+        """
+        with self._usable():
+            return await self._refresh_token()
 
     async def take_refreshed(self, response: httpx2.Response) -> bool:
         """Take the answer to it, and keep the tokens; return whether there are any."""
-        with contextlib.suppress(OverflowError):  # tokens that outlast the calendar are none
+        with contextlib.suppress(OverflowError, UnicodeError):  # tokens that outlast the calendar are none
             return await self._handle_refresh_response(response)
         return False
 
@@ -105,8 +115,8 @@ class Provider(OAuthClientProvider):
         if endpoint is None or tokens is None or context.client_info is None:
             return
         for token in filter(None, (tokens.refresh_token, tokens.access_token)):
-            data, headers = context.prepare_token_auth({"token": token, "client_id": context.client_info.client_id})
-            with contextlib.suppress(UpstreamUnavailable):
+            with self._usable(), contextlib.suppress(UpstreamUnavailable):
+                data, headers = context.prepare_token_auth({"token": token, "client_id": context.client_info.client_id})
                 await ask(httpx2.Request("POST", str(endpoint), data=data, headers=headers))
 
     async def get_tokens(self) -> OAuthToken | None:
@@ -114,7 +124,13 @@ class Provider(OAuthClientProvider):
         return _model(OAuthToken, (await self._store.fetch()).tokens)
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
-        """Keep tokens, with what it takes to renew them."""
+        """Keep tokens, with what it takes to renew them.
+
+        Raises:
+            UnicodeError: no header can hold them.
+        """
+        if not (tokens.access_token.isascii() and tokens.access_token.isprintable()):
+            raise UnicodeError("a token of other characters than those of a header")
         context = self.context
         await self._keep(
             tokens=_plain(tokens),

@@ -204,10 +204,10 @@ class RemoteUpstream:
         """Take a stream up again where it broke, until the answer is there or it does not come back."""
         failures = 0
         while stream.last is not None and failures < len(_AGAIN_SECONDS):
-            stream.check_silence()
             before = stream.last
             otherwise = _AGAIN_SECONDS[failures] if stream.has_broken or failures else PAUSE
-            await asyncio.sleep(stream.retry or otherwise)
+            await asyncio.sleep(stream.pause(otherwise))
+            stream.check_silence()
             with contextlib.suppress(UpstreamUnavailable):
                 async with self._http.exchange("GET", self._headers() | stream.headers) as response:
                     if response.is_success and await stream.follow(self._http, response):

@@ -47,6 +47,8 @@ class Stream:
             UpstreamUnavailable: it broke, and it cannot be gone on with.
         """
         self.has_broken = False
+        if self.last is None:
+            self._since = time.monotonic()
         try:
             async with aclosing(http.events(response, self._silence)) as events:
                 async for event in events:
@@ -59,21 +61,28 @@ class Stream:
             self.has_broken = True
         return False
 
+    def pause(self, otherwise: float) -> float:
+        """Return how long to wait before the next response, which is no longer than something has to come in."""
+        pause = self.retry or otherwise
+        return min(pause, max(self._since + self._silence - time.monotonic(), 0)) if self._silence else pause
+
     def check_silence(self) -> None:
         """See that something but signs of life has come in time.
 
         Raises:
             UpstreamUnavailable: it has not.
         """
-        if self._silence and time.monotonic() - self._since > self._silence:
+        if self._silence and time.monotonic() - self._since >= self._silence:
             raise UpstreamUnavailable(f"has not answered within {self._silence:g} s")
 
     def _move(self, event: httpx2.ServerSentEvent) -> None:
         self.last = event.id or self.last
-        if event.data:
+        if event.event == "message" and event.data:
             self._since = time.monotonic()
+        else:
+            self.check_silence()
         if event.retry is not None:
-            self.retry = min(max(event.retry / 1000, 0.01), LONGEST_PAUSE)
+            self.retry = min(max(event.retry, 10), LONGEST_PAUSE * 1000) / 1000
 
 
 def one_line(message: bytes) -> bytes:
