@@ -300,6 +300,33 @@ def test_what_is_read_again_from_the_opening_of_a_segment_on_stays_signed(tmp_pa
     assert verdict(outcome) == ((TAMPERED, ["AEG013"]) if is_whole else (VALID, []))
 
 
+def test_a_segment_that_is_written_again_whole_behind_an_earlier_verification_accuses_nobody(tmp_path: Path) -> None:
+    log = SignedBuilder()
+    log.open_log()
+    log.call(0)
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    write(directory / "audit.log.1", log.rotate())
+    log.hand_over()
+    log.call(1)
+    log.checkpoint()
+    path, start = write(directory / "audit.log", log.lines), log.head.seq + 1 - len(log.lines)
+    options = ("verify", "--no-sidecar", "--format", "json", "--state", tmp_path / "state", "--require", "a2")
+    options += ("--key", str(log.roots.epoch_key), directory)
+    assert verdict(audit(*options)) == (VALID, [])
+    log.hand_over()
+    second, log.lines = log.lines, []
+    write(directory / "audit.log.2", second)
+    opening = log.open_segment("truncated", replay=[start, log.head.seq])
+    log.hand_over()
+    write(path, [opening, *second, *log.lines[1:]])
+    for _ in range(2):
+        assert verdict(audit(*options)) == (VALID, [])
+    log.hand_over()
+    write(path, [opening, *second, *log.lines[1:]])
+    assert verdict(audit(*options)) == (VALID, [])
+
+
 def test_how_old_the_last_signed_entry_is_is_known_from_an_earlier_verification(tmp_path: Path) -> None:
     log = SignedBuilder()
     log.now = datetime.now(UTC) - timedelta(hours=2)

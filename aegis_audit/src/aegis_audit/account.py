@@ -125,7 +125,10 @@ def _verified(log: Log, before: Verified | None, ledgers: Sequence[Ledger]) -> V
     first, last = log.runs[0].first_seq, log.last
     first = min(first, before.first_seq) if before else first
     end = last.last_seq + 1, last.last_hash
-    signed = next((save(one) for one in ledgers if (one.size, one.last_hash) == end), None)
+    ours = (one for one in ledgers if (one.size, one.last_hash) == end)
+    # Of a part that was read twice there may be a second ledger, which does not know the epochs.
+    ledger = min(ours, key=lambda one: (one.chain is None, one.first), default=None)
+    signed = save(ledger) if ledger else None
     return Verified(log.origin, first, last.last_seq, last.last_hash, last.last_timestamp, signed)
 
 

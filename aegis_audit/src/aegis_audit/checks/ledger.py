@@ -207,9 +207,11 @@ class Ledgers:
         if after.start_tree != ledger.tree:
             self._false_tree(after.place, ledger.tree)
             return
-        if after.is_verified_before and after.waiting and not ledger.chain:
-            # What was read again is less than what an earlier verification knows.
-            after.roots, after.acknowledging = ledger.roots | after.roots, ledger.acknowledging
+        if after.is_verified_before and (after.chain or not ledger.chain):
+            # What was read again is less than what an earlier verification knows, and what has gone on from there.
+            after.roots, after.sealed = ledger.roots | after.roots, after.sealed or ledger.sealed
+            after.acknowledging = ledger.acknowledging + after.acknowledging
+            after.deferred = after.deferred if after.chain else ledger.deferred + after.deferred
             self.all[self.all.index(ledger)] = after
             return
         ledger.grown, ledger.last_hash, ledger.origin = after.grown, after.last_hash, ledger.origin or after.origin
