@@ -124,6 +124,7 @@ class History(RuleBasedStateMachine):
         """Kill a writer at any byte of what it writes, before it could store the mark."""
         head = self.log.with_suffix(".tlog") / "head"
         self.writers[writer].head(patience=10)
+        self._settled()
         mark, size = head.read_bytes(), self.log.stat().st_size
         append(self.writers[writer], *self._numbers(count))
         written = self.log.stat().st_size - size
