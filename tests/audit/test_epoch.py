@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from aegis_audit.checkpoint import Checkpoint
-from aegis_audit.epoch import EpochChain, Roots, Term, epoch_name
+from aegis_audit.epoch import EpochChain, Roots, Term, epoch_name, epoch_of
 from aegis_audit.errors import BrokenSuccession, ForgedSignature
 from aegis_audit.note import KeyKind, Note, Signature, SigningKey, VerifierKey, sign
 
@@ -58,6 +58,24 @@ def test_a_log_declares_its_roots_and_they_read_back() -> None:
 def test_roots_that_are_not_two_keys_of_the_log_are_refused(members: dict[str, object]) -> None:
     with pytest.raises(BrokenSuccession):
         Roots.declared_in(ORIGIN, members)
+
+
+@pytest.mark.parametrize(
+    ("origin", "name", "epoch"),
+    [
+        (ORIGIN, ORIGIN, None),
+        (ORIGIN, epoch_name(ORIGIN, 0), 0),
+        (ORIGIN, epoch_name(ORIGIN, 12), 12),
+        (ORIGIN, epoch_name(ORIGIN, 10**20 - 1), 10**20 - 1),
+        (ORIGIN, epoch_name(ORIGIN, 10**20), None),
+        (ORIGIN, f"{ORIGIN}/e/", None),
+        (ORIGIN, f"{ORIGIN}/e/x", None),
+        (ORIGIN, epoch_name("other.example/log", 1), None),
+        ("7", "7", None),
+    ],
+)
+def test_an_epoch_is_told_from_the_name_of_its_key(origin: str, name: str, epoch: int | None) -> None:
+    assert epoch_of(origin, name) == epoch
 
 
 def test_each_handover_begins_a_term_at_the_size_of_its_checkpoint() -> None:

@@ -247,7 +247,7 @@ def _mismatch(request: Request, message: Message) -> tuple[int, str] | None:
         InboundLadderRejection,
         classify_inbound_request,
     )
-    from mcp_types import HEADER_MISMATCH  # noqa: PLC0415
+    from mcp_types import HEADER_MISMATCH  # noqa: PLC0415 - as above
 
     verdict = classify_inbound_request(message, headers=request.headers)
     if isinstance(verdict, InboundLadderRejection) and verdict.code == HEADER_MISMATCH:
@@ -286,7 +286,7 @@ async def _relay(
 
 
 def _status_of(code: int | None) -> int:
-    from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS  # noqa: PLC0415
+    from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS  # noqa: PLC0415 - half a second, for the later era only
 
     return 200 if code is None else ERROR_CODE_HTTP_STATUS.get(code, 200)
 

@@ -17,11 +17,18 @@ from aegis_audit.value import Value, replace
 
 _INFIX: Final = "/e/"
 _MOST_DIGITS: Final = 20
+"""Digits of the highest epoch that is told from a name; no log has so many."""
 
 
 def epoch_name(origin: str, epoch: int) -> str:
     """Return the name that the key of an epoch, from 0, signs by."""
     return f"{origin}{_INFIX}{epoch}"
+
+
+def epoch_of(origin: str, name: str) -> int | None:
+    """Return the epoch of a log whose key has this name, None for every other name."""
+    digits = name.removeprefix(origin + _INFIX)
+    return int(digits) if digits != name and len(digits) <= _MOST_DIGITS and digits.isdecimal() else None
 
 
 def is_name_of(origin: str, name: str) -> bool:
@@ -162,9 +169,8 @@ class EpochChain(Value):
 
     def _is_known(self, name: str) -> bool:
         """Tell whether a name is of this log, and not of an epoch before the first that is known here."""
-        epoch = name.removeprefix(self.origin + _INFIX)
-        is_earlier = len(epoch) <= _MOST_DIGITS and epoch.isdecimal() and int(epoch) < self.terms[0].epoch
-        return is_name_of(self.origin, name) and not is_earlier
+        epoch = epoch_of(self.origin, name)
+        return is_name_of(self.origin, name) and (epoch is None or epoch >= self.terms[0].epoch)
 
 
 def _key(name: str, text: object) -> VerifierKey:

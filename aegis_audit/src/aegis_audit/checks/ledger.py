@@ -20,7 +20,7 @@ from aegis_audit.checkpoint import Checkpoint
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.run import KEPT_BY_WRITER, OPENINGS
 from aegis_audit.entry import ZERO_HASH, Entry
-from aegis_audit.epoch import EpochChain, Roots, Term
+from aegis_audit.epoch import EpochChain, Roots, Term, epoch_of
 from aegis_audit.errors import BrokenSuccession, ForgedSignature, MalformedNote
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.note import Note, VerifierKey
@@ -360,9 +360,9 @@ def _chain_from(trust: Trust, note: Note, checkpoint: Checkpoint) -> EpochChain 
     log_key = next((key for key in pins if key.name == checkpoint.origin), None)
     made = {(one.name, one.key_id) for one in note.signatures}
     for key in pins:
-        epoch = key.name.removeprefix(f"{checkpoint.origin}/e/")
-        if log_key and key is not log_key and epoch.isdecimal() and (key.name, key.key_id) in made:
-            return EpochChain(checkpoint.origin, log_key, (Term(int(epoch), key, checkpoint.size),))
+        epoch = epoch_of(checkpoint.origin, key.name)
+        if log_key and epoch is not None and (key.name, key.key_id) in made:
+            return EpochChain(checkpoint.origin, log_key, (Term(epoch, key, checkpoint.size),))
     return None
 
 
