@@ -30,6 +30,26 @@ ENDING_SECONDS: Final = 2.0
 
 PRIVATE: Final = "http://169.254.169.254/latest"
 
+UNRELATED: Final[dict[str, dict[str, Any]]] = {
+    "events without a message": {"events": "event: ping\ndata: {}\n\nid: 1\n\n"},
+    "comments": {"events": ": still here\n\n"},
+    "what is no JSON": {"events": "data: x\n\n"},
+    "JSON that is no message": {"events": "data: {}\n\ndata: []\n\ndata: 7\n\n"},
+    "what is no message, and has a method": {"events": 'data: {"jsonrpc":"2.0","method":"tools/call"}\n\n'},
+    "answers that nobody waits for": {"events": 'data: {"jsonrpc":"2.0","id":"nobody","result":{}}\n\n'},
+    "errors that answer nothing": {"events": 'data: {"jsonrpc":"2.0","id":null,"error":{"code":1,"message":""}}\n\n'},
+    "junk and comments in turn": {"events": "data: x\n\n: still here\n\n"},
+    "junk that can be gone on with": {"events": "id: 1\nretry: 10\ndata: x\n\n"},
+    "junk without a pause": {"events": "data: x\n\n", "pause": 0},
+}
+"""What a server can send for ever beside an answer, and is no work on it."""
+
+WORK: Final = {
+    "progress": '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}',
+    "a message": '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"at work"}}',
+    "a request": '{"jsonrpc":"2.0","id":"asked","method":"ping"}',
+}
+
 FAILURES: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
     "401": ("status", {"status": 401}, "wants to know who asks (401)"),
     "403": ("status", {"status": 403}, "forbids this (403)"),
@@ -54,7 +74,8 @@ FAILURES: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
     "another id": ("other", {}, "no answer to this request"),
     "an interrupted stream": ("cut", {}, "ended the stream before the answer"),
     "polled in vain": ("polled", {}, "has not answered within 1 s"),
-    "signs of life alone": ("pulse", {}, "has not answered within 1 s"),
+    "polled with junk": ("polled", {"message": {"no": "message"}}, "has not answered within 1 s"),
+    **{f"{kind}, without end": ("repeated", each, "has not answered within 1 s") for kind, each in UNRELATED.items()},
     "a pause beyond all numbers": (
         "told",
         {"events": f"id: 1\nretry: {'9' * 400}\ndata:\n\n"},
@@ -88,6 +109,68 @@ def test_a_failure_is_said_in_one_sentence_and_the_next_call_goes_on(
     assert [expected in event["reason"] for event in failed] == [True]
     statuses = [entry["event"].get("status", "intent") for entry in stage.requests()]
     assert statuses == ["intent", "upstream_lost", "intent", "ok"]
+    assert stage.verify().returncode == 0
+
+
+@pytest.mark.parametrize("message", WORK.values(), ids=WORK)
+def test_a_server_that_says_that_it_is_at_work_has_the_time_that_it_takes(
+    tmp_path: Path, remote: str, message: str
+) -> None:
+    stage = Stage(tmp_path, policy_for(remote, timeout=1))
+    with host_of(stage) as host:
+        host.initialize()
+        assert text_of(host.call("repeated", {"events": f"data: {message}\n\n", "seconds": 2.5})) == "done"
+    assert [entry["event"].get("status") for entry in stage.requests()][-1] == "ok"
+    assert [entry for entry in stage.entries() if entry["event"].get("kind") == "request_failed"] == []
+    assert stage.verify().returncode == 0
+
+
+def test_a_request_that_the_host_has_taken_back_is_given_up_whatever_the_server_says_of_its_work(
+    tmp_path: Path, remote: str
+) -> None:
+    stage = Stage(tmp_path, policy_for(remote, timeout=1))
+
+    def failed() -> list[dict[str, Any]]:
+        events = [entry["event"] for entry in stage.entries()]
+        return [event for event in events if event.get("kind") == "request_failed"]
+
+    with host_of(stage) as host:
+        host.initialize()
+        events = f"data: {WORK['progress']}\n\n"
+        params: dict[str, Any] = {"name": "repeated", "arguments": {"events": events}}
+        host.send({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+        assert host.receive_message()["method"] == "notifications/progress"
+        host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+        wait_until(lambda: len(failed()) > 0)
+        assert text_of(host.call("echo", {"n": 1})) == '{"n": 1}'
+    assert [(event["request_id"], event["reason"]) for event in failed()] == [(1, "has not answered within 1 s")]
+    statuses = [entry["event"].get("status", "intent") for entry in stage.requests()]
+    assert statuses == ["intent", "cancelled", "intent", "ok"]
+    assert stage.verify().returncode == 0
+
+
+def test_an_answer_to_another_call_is_passed_on_and_is_no_work_on_the_call_whose_stream_it_comes_on(
+    tmp_path: Path, remote: str
+) -> None:
+    stage = Stage(tmp_path, policy_for(remote, timeout=1))
+    answer = '{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"by another way"}]}}'
+    calls: dict[int, tuple[str, dict[str, Any]]] = {
+        1: ("silent", {}),
+        2: ("repeated", {"events": f"data: {answer}\n\n"}),
+    }
+    with host_of(stage) as host:
+        host.initialize()
+        for number, (tool, arguments) in calls.items():
+            params = {"name": tool, "arguments": arguments}
+            host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+        answers = [host.receive_message() for _ in calls]
+        assert text_of(host.call("echo", {})) == "{}"
+    assert [(answer["id"], text_of(answer)) for answer in answers] == [
+        (1, "by another way"),
+        (2, "No answer: the upstream 'remote' has not answered within 1 s"),
+    ]
+    statuses = [entry["event"].get("status", "intent") for entry in stage.requests()]
+    assert statuses == ["intent", "intent", "ok", "upstream_lost", "intent", "ok"]
     assert stage.verify().returncode == 0
 
 

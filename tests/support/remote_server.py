@@ -14,10 +14,12 @@ import argparse
 import asyncio
 import base64
 import json
+import math
 import os
 import socket
 import sys
 import threading
+import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import lru_cache
@@ -113,7 +115,8 @@ async def _broken(message: Message) -> Response:
 
 @_call
 async def _polled(message: Message) -> Response:
-    """Give a new event without content each time, and never an answer."""
+    """Give a new event each time, with the message that is asked for or without content, and never an answer."""
+    _kept["polled"] = message["params"]["arguments"].get("message", {})
     return _stream(_event(None, "again-0", retry=10))
 
 
@@ -124,13 +127,16 @@ async def _told(message: Message) -> Response:
 
 
 @_call
-async def _pulse(message: Message) -> Response:
-    """Send events that say nothing, without end."""
+async def _repeated(message: Message) -> Response:
+    """Send events as they are asked for again and again: for some seconds and then the answer, or without end."""
+    arguments = message["params"]["arguments"]
+    events, until = arguments["events"].encode(), time.monotonic() + arguments.get("seconds", math.inf)
 
     async def send() -> AsyncGenerator[bytes]:
-        while True:
-            yield b"event: ping\ndata: {}\n\nid: 1\n\n"
-            await asyncio.sleep(0.05)
+        while time.monotonic() < until:
+            yield events
+            await asyncio.sleep(arguments.get("pause", 0.05))
+        yield _event(_text(message, "done"))
 
     return _events(send())
 
@@ -347,7 +353,7 @@ def _resumed(request: Request) -> Response:
     if last in _kept:
         return _stream(_event(_kept.pop(last), f"{last}-next"))
     if last.startswith("again-"):
-        return _stream(_event(None, f"again-{int(last[6:]) + 1}", retry=10))
+        return _stream(_event(_kept["polled"], f"again-{int(last[6:]) + 1}", retry=10))
     return Response(status_code=405)
 
 
@@ -376,8 +382,8 @@ async def _take(message: Message, session: str | None, *, is_stateless: bool) ->
         return Response("no such session", 404)
     if "id" in message and "method" in message:
         return await _answer(message)
-    if "id" in message:
-        _answers[message["id"]].set_result(message["result"])
+    if asked := _answers.pop(message.get("id", ""), None):
+        asked.set_result(message["result"])
     if message.get("method") == "notifications/held":
         await asyncio.to_thread(_wait_for, Path(message["params"]["until"]))
     return Response(status_code=202)

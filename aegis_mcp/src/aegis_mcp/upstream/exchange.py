@@ -189,11 +189,13 @@ class Http:
                         raise UpstreamUnavailable(f"sent an answer of more than {most} bytes")
         return b"".join(chunks)
 
-    async def events(self, response: httpx2.Response, silence: float | None) -> AsyncGenerator[httpx2.ServerSentEvent]:
-        """Yield the events of a stream until it ends, each within `silence` seconds after the one before.
+    async def events(
+        self, response: httpx2.Response, left: Callable[[], float | None]
+    ) -> AsyncGenerator[httpx2.ServerSentEvent]:
+        """Yield the events of a stream until it ends; `left` says before each how many seconds it has to come.
 
         Raises:
-            UpstreamUnavailable: the stream broke, fell silent, or sent something too large.
+            UpstreamUnavailable: the stream broke, one did not come in time, or it was too large.
         """
         with self._explained():
             _refuse_packed(response)
@@ -201,7 +203,7 @@ class Http:
             source = aiter(httpx2.EventSource(response, max_event_size=MAX_FRAME + _FIELD_NAMES))
             while True:
                 try:
-                    async with asyncio.timeout(silence):
+                    async with asyncio.timeout(left()):
                         event = await anext(source)
                 except StopAsyncIteration:
                     return

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import httpx2
 
@@ -22,7 +22,7 @@ from aegis_mcp.upstream.exchange import Departure, Endpoint, Http, refusal
 from aegis_mcp.upstream.incident import IncidentKind, Incidents
 from aegis_mcp.upstream.mailbox import Arrivals, Departures
 from aegis_mcp.upstream.stamp import Stamp, revision_of
-from aegis_mcp.upstream.stream import LONGEST_PAUSE, PAUSE, Stream, one_line
+from aegis_mcp.upstream.stream import LONGEST_PAUSE, PAUSE, Heard, Stream, one_line
 
 _SESSION: Final = "mcp-session-id"
 _OPENING: Final = frozenset({"initialize", "server/discover"})
@@ -106,8 +106,8 @@ class RemoteUpstream:
             frame = frames.parse(await self.outbox.next())
             if frame.kind is FrameKind.REQUEST:
                 await self._start(frame)
-            elif frame.method == "notifications/cancelled" and self._stamp.is_modern:
-                self._abandon(frame)
+            elif frame.method == "notifications/cancelled":
+                await self._take_back(frame)
             else:
                 await self._tell(frame)
 
@@ -117,9 +117,12 @@ class RemoteUpstream:
         self._asked[frame.id] = self._run(self._ask(frame, departure))
         await _left(departure)
 
-    def _abandon(self, frame: Frame) -> None:
+    async def _take_back(self, frame: Frame) -> None:
         """Take a request back: in the era without sessions, to close its stream says so."""
-        if task := self._asked.get(frames.as_id(frame.params.get("requestId"))):
+        task = self._asked.pop(frames.as_id(frame.params.get("requestId")), None)
+        if not self._stamp.is_modern:
+            await self._tell(frame)
+        elif task:
             task.cancel()
 
     async def _tell(self, frame: Frame) -> None:
@@ -164,7 +167,7 @@ class RemoteUpstream:
     async def _asked_once(self, frame: Frame, departure: Departure, session: str | None) -> bool:
         """Ask, and see that the answer arrives; return False where the server does not know the session any more."""
 
-        async def take(line: bytes) -> bool:
+        async def take(line: bytes) -> Heard:
             return await self._pass_on(frame, line)
 
         stream = Stream(take, None if frame.method in _UNLIMITED else self._endpoint.timeout)
@@ -192,13 +195,19 @@ class RemoteUpstream:
             line = _error_to(frame, line)
             if line is None:
                 raise UpstreamUnavailable(refusal(response))
-        if not await self._pass_on(frame, line):
+        if await self._pass_on(frame, line) is not Heard.ANSWER:
             raise UpstreamUnavailable("answered with something that is no answer to this request")
 
-    async def _pass_on(self, frame: Frame, line: bytes) -> bool:
-        """Pass a line on that came for a request; return whether it is the answer."""
+    async def _pass_on(self, frame: Frame, line: bytes) -> Heard:
+        """Pass a line on that came for a request, and learn from the answer how to ask from now on."""
         await self.inbox.put(line)
-        return self._is_answer(frame, line)
+        heard = _read(line)
+        if _is_answer(heard, frame):
+            self._stamp.learn(frame, heard)
+            return Heard.ANSWER
+        # Where the host has taken the request back, no work on it is a reason to wait longer.
+        is_awaited = self._asked.get(frame.id) is asyncio.current_task()
+        return Heard.WORK if heard and heard.method and is_awaited else Heard.NOTHING
 
     async def _resume(self, stream: Stream) -> None:
         """Take a stream up again where it broke, until the answer is there or it does not come back."""
@@ -218,9 +227,9 @@ class RemoteUpstream:
     async def _listen(self, departure: Departure) -> None:
         """Follow what the server sends unasked, for as long as the session lives."""
 
-        async def take(line: bytes) -> bool:
+        async def take(line: bytes) -> Heard:
             await self.inbox.put(line)
-            return False
+            return Heard.NOTHING
 
         session, stream, pause, was_there = self._session, Stream(take), 0.0, False
         while session == self._session:
@@ -262,11 +271,12 @@ class RemoteUpstream:
         """Return the revision that the answer to a handshake agrees to; the host needs to know nothing else of it."""
         agreed = Stamp()
 
-        async def take(line: bytes) -> bool:
-            answer = _answer_in(line, opening)
-            if answer:
-                agreed.learn(opening, answer)
-            return answer is not None
+        async def take(line: bytes) -> Heard:
+            heard = _read(line)
+            if not _is_answer(heard, opening):
+                return Heard.NOTHING
+            agreed.learn(opening, heard)
+            return Heard.ANSWER
 
         if _type_of(response) == "application/json":
             await take(one_line(await self._http.body(response)))
@@ -278,13 +288,6 @@ class RemoteUpstream:
         if self._session:
             async with self._http.exchange("DELETE", self._headers()):
                 pass  # a server that keeps no sessions answers 405, which is as good
-
-    def _is_answer(self, frame: Frame, line: bytes) -> bool:
-        """Tell whether a line answers a request, and learn from it how to ask from now on."""
-        answer = _answer_in(line, frame)
-        if answer:
-            self._stamp.learn(frame, answer)
-        return answer is not None
 
     def _headers(self, frame: Frame | None = None) -> dict[str, str]:
         is_modern = frame is not None and revision_of(frame) is not None
@@ -312,13 +315,16 @@ def _type_of(response: httpx2.Response) -> str:
     return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _answer_in(line: bytes, frame: Frame) -> Frame | None:
-    """Return the answer to a request, None where a line is another message, or none: that is recorded by the gate."""
+def _read(line: bytes) -> Frame | None:
+    """Return the message that a line is, None where it is none: that is recorded by the gate."""
     try:
-        answer = frames.parse(line)
+        return frames.parse(line)
     except MalformedFrame:
         return None
-    return answer if answer.kind is FrameKind.RESPONSE and answer.id == frame.id else None
+
+
+def _is_answer(heard: Frame | None, frame: Frame) -> TypeGuard[Frame]:
+    return heard is not None and heard.kind is FrameKind.RESPONSE and heard.id == frame.id
 
 
 def _error_to(frame: Frame, line: bytes) -> bytes | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Final
+from enum import Enum
+from typing import Final, TypeAlias
 
 import httpx2
 
@@ -18,13 +19,25 @@ LONGEST_PAUSE: Final = 30.0
 """Seconds between two responses at the most, whatever the server asks for."""
 
 
-class Stream:
-    """What comes on one stream goes line by line to `take`, until that says that it has had enough.
+class Heard(Enum):
+    """What a line is to the one who waits for an answer."""
 
-    `silence` is how many seconds a server may let pass between two events, None for as many as it likes.
+    ANSWER = "answer"
+    WORK = "work"
+    """What a server that is at work sends before the answer: a notification, or a request of its own."""
+    NOTHING = "nothing"
+
+
+Take: TypeAlias = Callable[[bytes], Awaitable[Heard]]
+
+
+class Stream:
+    """What comes on one stream goes line by line to `take`, until that has heard the answer.
+
+    `silence` is how many seconds a server may go on without a word of its work, None for as many as it likes.
     """
 
-    def __init__(self, take: Callable[[bytes], Awaitable[bool]], silence: float | None = None) -> None:
+    def __init__(self, take: Take, silence: float | None = None) -> None:
         self._take = take
         self._silence = silence
         self._since = time.monotonic()
@@ -41,7 +54,7 @@ class Stream:
         return {"last-event-id": self.last} if self.last else {}
 
     async def follow(self, http: Http, response: httpx2.Response) -> bool:
-        """Take what a response brings; return whether `take` has had enough.
+        """Take what a response brings; return whether the answer was there.
 
         Raises:
             UpstreamUnavailable: it broke, and it cannot be gone on with.
@@ -50,11 +63,14 @@ class Stream:
         if self.last is None:
             self._since = time.monotonic()
         try:
-            async with aclosing(http.events(response, self._silence)) as events:
+            async with aclosing(http.events(response, self._left)) as events:
                 async for event in events:
                     self._move(event)
-                    if event.event == "message" and event.data and await self._take(one_line(event.data.encode())):
+                    heard = await self._hear(event)
+                    if heard is Heard.ANSWER:
                         return True
+                    if heard is Heard.WORK:
+                        self._since = time.monotonic()
         except UpstreamUnavailable:
             if self.last is None:
                 raise
@@ -63,24 +79,29 @@ class Stream:
 
     def pause(self, otherwise: float) -> float:
         """Return how long to wait before the next response, which is no longer than something has to come in."""
-        pause = self.retry or otherwise
-        return min(pause, max(self._since + self._silence - time.monotonic(), 0)) if self._silence else pause
+        pause, left = self.retry or otherwise, self._left()
+        return pause if left is None else min(pause, left)
 
     def check_silence(self) -> None:
-        """See that something but signs of life has come in time.
+        """See that a word of the server's work has come in time.
 
         Raises:
             UpstreamUnavailable: it has not.
         """
-        if self._silence and time.monotonic() - self._since >= self._silence:
+        if self._left() == 0:
             raise UpstreamUnavailable(f"has not answered within {self._silence:g} s")
+
+    def _left(self) -> float | None:
+        """Return within how many seconds something has to come, None where that is as the server likes."""
+        return None if self._silence is None else max(self._since + self._silence - time.monotonic(), 0)
+
+    async def _hear(self, event: httpx2.ServerSentEvent) -> Heard:
+        if event.event != "message" or not event.data:
+            return Heard.NOTHING
+        return await self._take(one_line(event.data.encode()))
 
     def _move(self, event: httpx2.ServerSentEvent) -> None:
         self.last = event.id or self.last
-        if event.event == "message" and event.data:
-            self._since = time.monotonic()
-        else:
-            self.check_silence()
         if event.retry is not None:
             self.retry = min(max(event.retry, 10), LONGEST_PAUSE * 1000) / 1000
 
