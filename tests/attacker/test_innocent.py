@@ -149,6 +149,23 @@ def _(home: Path) -> Iterator[Moment]:
     yield "gone on, the copy alone", [copy]
 
 
+@history("a rotation that copies in the middle of a write, and cuts")
+def _(home: Path) -> Iterator[Moment]:
+    log = begun(home)
+    before = log.stat().st_size
+    go_on(home, 5)
+    content = log.read_bytes()
+    os.truncate(log, 0)
+    copy = log.with_name("audit.log.1")
+    for end in range(before, len(content), 7):
+        write(copy, [content[:end]])
+        yield f"{end - before} bytes of it are copied, and the log is cut", [log.parent]
+    go_on(home, 6)
+    for end in range(before, len(content), 7):
+        write(copy, [content[:end]])
+        yield f"{end - before} bytes of it are copied, and it is written again", [log.parent]
+
+
 @history("a rotation that copies to a place that nobody looks at, and cuts")
 def _(home: Path) -> Iterator[Moment]:
     log = begun(home)

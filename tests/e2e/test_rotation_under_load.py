@@ -132,9 +132,17 @@ def _check(stage: Stage, answered: dict[int, list[int]], rotations: int) -> None
     assert len(segments) > rotations // 2
     verified = stage.verify(stage.log.parent)
     assert verified.returncode == 0, verified.stdout
-    assert [path.name for path in segments if path.stat().st_size and stage.verify(path).returncode] == []
+    alone = {path.name: stage.verify(path) for path in segments if path.stat().st_size}
+    assert {name: one.stdout for name, one in alone.items() if one.returncode and not _is_cut_short(one.stdout)} == {}
     intents = _intents(stage)
     assert intents == Counter((name, number) for name, numbers in answered.items() for number in numbers)
+
+
+def _is_cut_short(verified: str) -> bool:
+    """Tell whether all that is wrong with a segment alone is that it was copied up to the middle of a write."""
+    report = json.loads(verified)
+    wrong = [one["id"] for one in report["findings"] if one["verdict"] != "note"]
+    return (report["exit_code"], wrong) == (4, ["AEG202"])
 
 
 @pytest.mark.parametrize("how", ["create 0600", "copytruncate"])

@@ -6,6 +6,7 @@ and a test holds the two together.
 
 from __future__ import annotations
 
+import hashlib
 from enum import Enum
 
 from aegis_audit.value import Value
@@ -112,13 +113,25 @@ class Acknowledgement(Value):
     problem: str = ""
 
 
+class Fragment(Value):
+    """A torn line: so many bytes, with this SHA-256 in hex."""
+
+    length: int
+    sha256: str
+
+    @classmethod
+    def of(cls, line: bytes) -> Fragment:
+        """Return that of a line without its end."""
+        return cls(len(line), hashlib.sha256(line).hexdigest())
+
+
 class Finding(Value):
     """One finding: what it is, where it is, what was expected and what was found.
 
     `expected` and `found` may quote the log and are hostile: they are escaped where they are shown. `missing` are the
     numbers of the entries that are not there because of it, None where there are none or that is not known; `fragment`
-    is the SHA-256 of a torn line in hex. It is accepted where it is acknowledged and that was asked for: the verdict is
-    then that of the other findings.
+    is a torn line. It is accepted where it is acknowledged and that was asked for: the verdict is then that of the
+    other findings.
     """
 
     code: FindingCode
@@ -126,6 +139,6 @@ class Finding(Value):
     expected: str = ""
     found: str = ""
     missing: range | None = None
-    fragment: str | None = None
+    fragment: Fragment | None = None
     acknowledged: Acknowledgement | None = None
     is_accepted: bool = False

@@ -26,13 +26,16 @@ from aegis_audit.errors import (
     MovedSegment,
     UnreadableSegment,
 )
-from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.finding import Finding, FindingCode, Fragment, Place
 from aegis_audit.report import finding_json
 from aegis_audit.segment import Line, Segment
+from aegis_audit.value import replace
 from aegis_audit.verdict import Verdict, worst
 
 _LINES_LOOKED_AT: Final = 100
 """Lines at the start of a segment among which its first intact entry is looked for."""
+_MAX_TORN: Final = 64
+"""Entries behind which a line is torn that may stand whole in a later segment."""
 
 
 class Source(Protocol):
@@ -67,6 +70,8 @@ class Reading:
         self._known: OrderedDict[str, int] = OrderedDict()  # a dict is slow at its old end
         self._stretch = 0
         self._latest = -1
+        self._before = "", ""  # what a torn line may follow: the latest entry, and the latest that opens a segment
+        self._torn: dict[str, bytes] = {}
 
     @property
     def attested(self) -> int:
@@ -162,6 +167,8 @@ class Reading:
         except MalformedEntry as exc:
             self._spoilt += 1
             damage.add(line, exc)
+            if exc.code is FindingCode.TORN_TAIL and len(self._torn) < _MAX_TORN:
+                self._torn |= dict.fromkeys(self._before, line.raw)
             return None
         if entry.computed_hash != entry.entry_hash:
             self._spoilt += 1
@@ -169,12 +176,24 @@ class Reading:
             self._findings.add(Finding(FindingCode.HASH_MISMATCH, place, entry.computed_hash, entry.entry_hash))
             return None
         self.entries, self._latest = self.entries + 1, entry.seq
+        # Behind what is written again, a segment goes on from its opening.
+        self._before = entry.entry_hash, entry.entry_hash if entry.kind in OPENINGS else self._before[1]
+        torn = self._torn.get(entry.prev_hash)
+        if torn and line.raw.startswith(torn):
+            self._forgive(torn)
         if entry.kind == "recovered":
             damage.attest(entry.event)
         if self._is_repeated(entry):
             self.repeated += 1
             return None
         return Found(entry, line)
+
+    def _forgive(self, torn: bytes) -> None:
+        """Let the end of a copy that was cut in an entry be no damage: the whole of that entry is here."""
+        self._torn = {before: one for before, one in self._torn.items() if one != torn}
+        fragment = Fragment.of(torn)
+        self._findings.revise(lambda one: replace(one, code=FindingCode.OVERLAP) if one.fragment == fragment else one)
+        self._spoilt -= 1
 
     def _is_repeated(self, entry: Entry) -> bool:
         """Tell whether the entry stood in an earlier stretch: within one, no rotation makes a second one.

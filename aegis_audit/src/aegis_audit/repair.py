@@ -131,7 +131,7 @@ def _go_on(finding: Finding, paths: str) -> str | None:
     if finding.missing:
         what = f"--missing {finding.missing.start}-{finding.missing[-1]}"
     elif finding.fragment:
-        what = f"--torn {finding.fragment}"
+        what = f"--torn {finding.fragment.sha256}"
     elif finding.code is FindingCode.ENTRIES_LOST:
         what = f"--lost {finding.place.seq}"
     else:

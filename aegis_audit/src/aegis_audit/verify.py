@@ -17,12 +17,13 @@ from aegis_audit.checks.acknowledged import Acknowledgements
 from aegis_audit.checks.anchors import check_anchor, check_roots, hold
 from aegis_audit.checks.ends import check_end, compare_end, known_from
 from aegis_audit.checks.findings import Findings
-from aegis_audit.checks.join import Log, check_joints, split_by_log
+from aegis_audit.checks.join import Log, check_joints, check_torn, split_by_log
 from aegis_audit.checks.known import Known, check_heads
 from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.levels import Coverage, check_keys, check_level, cover, signed_acknowledgements
 from aegis_audit.checks.order import check_interruptions, check_order
 from aegis_audit.checks.pairing import unpaired
+from aegis_audit.checks.run import Run
 from aegis_audit.checks.saved import restore
 from aegis_audit.checks.scan import Inquiry, Scan, scan
 from aegis_audit.crew import hire, jobs_for
@@ -173,8 +174,10 @@ def examine(
     for end in ends:
         at_end = check_end(end, logs, [segment.path for segment in given], knowledge.booted)
         found.add_all(_unless_moved(at_end, moved))
+    continued = {one.segment.path: one.next for one in scans if one.next}
+    found.revise(lambda finding: _torn(finding, continued, logs, knowledge.verified))
     claims = [claim for one in scans for claim in one.claims]
-    acknowledged = Acknowledgements(logs, claims, signed_acknowledgements(ledgers.all, knowledge.trust))
+    acknowledged = Acknowledgements(logs, continued, claims, signed_acknowledgements(ledgers.all, knowledge.trust))
     found.revise(acknowledged.look_up)
     if demands.accept_acknowledged:
         found.revise(_accepted)
@@ -208,12 +211,23 @@ def _between(scans: Sequence[Scan], logs: Sequence[Log], verified: Sequence[Veri
             yield from check_order([run for run in one.runs if run.origin == log.origin])
     for log in logs:
         lost = [missing for one in scans for run, missing in one.lost if run.origin == log.origin]
-        earlier = [range(one.first_seq, one.seq + 1) for one in verified if one.origin == log.origin]
-        yield from check_joints(log, [*lost, *earlier])
+        yield from check_joints(log, [*lost, *_earlier(log, verified)])
     yield from unpaired([one.pairing for one in scans])
     for log in logs[1:]:
         found = f"{log.origin!r:.200}"
         yield Finding(FindingCode.SEVERAL_LOGS, log.runs[0].place, f"segments of {logs[0].origin!r:.200}", found)
+
+
+def _earlier(log: Log, verified: Sequence[Verified]) -> list[range]:
+    """Return the numbers of the entries of a log that were verified before."""
+    return [range(one.first_seq, one.seq + 1) for one in verified if one.origin == log.origin]
+
+
+def _torn(finding: Finding, continued: Mapping[str, Run], logs: Sequence[Log], verified: Sequence[Verified]) -> Finding:
+    """Return a finding as it is with all segments in view; a torn end goes on from the run `continued` at its path."""
+    before = continued.get(finding.place.path) if finding.code is FindingCode.TORN_TAIL else None
+    log = next((one for one in logs if before and one.origin == before.origin), None)
+    return check_torn(finding, before, log, _earlier(log, verified)) if before and log else finding
 
 
 def _demanded(

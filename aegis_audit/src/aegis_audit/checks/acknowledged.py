@@ -7,28 +7,34 @@ that contradicts or is damaged is accepted by anybody's word.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aegis_audit.checks.claim import MAX_CLAIMS, Claim
 from aegis_audit.checks.join import Log
 from aegis_audit.checks.run import Run
-from aegis_audit.finding import Acknowledgement, Finding, FindingCode, Place
+from aegis_audit.finding import Acknowledgement, Finding, FindingCode
 from aegis_audit.value import replace
 
 
 class Acknowledgements:
-    """The acknowledgements in some logs; a key that counts has signed those whose entries have a hash in `signed`."""
+    """The acknowledgements in some logs; a key that counts has signed those whose entries have a hash in `signed`.
 
-    def __init__(self, logs: Sequence[Log], claims: Sequence[Claim], signed: Collection[str]) -> None:
+    `continued` are the runs that a torn end goes on from, by the paths of their segments.
+    """
+
+    def __init__(
+        self, logs: Sequence[Log], continued: Mapping[str, Run], claims: Sequence[Claim], signed: Collection[str]
+    ) -> None:
         self._logs = {log.origin: log for log in logs}
+        self._continued = continued
         self._claims = claims[:MAX_CLAIMS]
         self._signed = signed
         self._gaps: dict[tuple[str | None, range], _Gap] = {}
 
     def look_up(self, finding: Finding) -> Finding:
         """Return the finding with what was recorded of it, if anything was; one that counts before any other."""
-        run = self._run_at(finding.place) if self._claims else None
+        run = self._run_at(finding) if self._claims else None
         if run is None:
             return finding
         named = [
@@ -50,7 +56,7 @@ class Acknowledgements:
                 yield "" if is_there else "it does not name the entries that are missing"
             case FindingCode.MISSING_RANGE | FindingCode.ENTRIES_LOST if missing:
                 yield from self._of_range(missing, claim)
-            case FindingCode.TORN_TAIL if finding.fragment in claim.torn:
+            case FindingCode.TORN_TAIL if finding.fragment and finding.fragment.sha256 in claim.torn:
                 yield "" if self._is_torn_alone(claim, run) else "entries behind the torn line are missing as well"
             case _:
                 pass
@@ -80,8 +86,11 @@ class Acknowledgements:
             self._gaps[key] = _Gap.of(missing, self._logs[origin])
         return self._gaps[key]
 
-    def _run_at(self, place: Place) -> Run | None:
-        """Return the run that a place is in, or right behind."""
+    def _run_at(self, finding: Finding) -> Run | None:
+        """Return the run that a finding is in, or right behind."""
+        place = finding.place
+        if finding.code is FindingCode.TORN_TAIL:
+            return self._continued.get(place.path)
         runs = [run for log in self._logs.values() for run in log.runs if run.place.path == place.path]
         before = [run for run in runs if (run.place.line or 0) <= (place.line or 0)]
         return max(before, key=lambda run: run.place.line or 0, default=None)

@@ -6,7 +6,6 @@ fragment is and what it hashes to. What is attested so is a note; an attestation
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,7 +13,7 @@ from typing import Any, cast
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.run import Run
 from aegis_audit.errors import DamagedSegment, MalformedEntry
-from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.finding import Finding, FindingCode, Fragment, Place
 from aegis_audit.report import MAX_FINDINGS
 from aegis_audit.segment import Line
 from aegis_audit.value import replace
@@ -37,7 +36,7 @@ class Damage:
         self._path = path
         self._findings = findings
         self._lines: list[Finding] = []
-        self._by_content: defaultdict[tuple[object, object], deque[int]] = defaultdict(deque)
+        self._by_content: defaultdict[Fragment, deque[int]] = defaultdict(deque)
         self._gaps: list[_Gap] = []
         self._gap: _Gap | None = None
 
@@ -55,11 +54,10 @@ class Damage:
             self._findings.add(finding)
             return
         if not line.is_overlong:  # what was cut for its length cannot be compared
-            fragment = line.raw.removesuffix(b"\n")
-            sha256 = hashlib.sha256(fragment).hexdigest()
-            self._by_content[len(fragment), sha256].append(len(self._lines))
+            fragment = Fragment.of(line.raw.removesuffix(b"\n"))
+            self._by_content[fragment].append(len(self._lines))
             if error.code is FindingCode.TORN_TAIL:
-                finding = replace(finding, found=f"{found}, with the hash {sha256}", fragment=sha256)
+                finding = replace(finding, found=f"{found}, with the hash {fragment.sha256}", fragment=fragment)
         gap.lines.append(len(self._lines))
         self._lines.append(finding)
 
@@ -93,7 +91,7 @@ class Damage:
         length, sha256 = fragment.get("length"), fragment.get("sha256")
         if type(length) is not int or type(sha256) is not str:
             return False
-        if waiting := self._by_content.get((length, sha256)):
+        if waiting := self._by_content.get(Fragment(length, sha256)):
             index = waiting.popleft()
             self._lines[index] = replace(self._lines[index], code=FindingCode.ATTESTED_FRAGMENT)
             return True

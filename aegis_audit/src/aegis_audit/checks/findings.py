@@ -31,8 +31,10 @@ class Findings:
             self.add(finding)
 
     def revise(self, change: Callable[[Finding], Finding]) -> None:
-        """Let each finding that was kept be as `change` has it, which leaves its code alone."""
-        self.findings = [change(finding) for finding in self.findings]
+        """Let each finding that was kept be as `change` has it."""
+        kept, self.findings = self.findings, []
+        self.counts -= Counter(finding.code for finding in kept)
+        self.add_all(map(change, kept))
 
     @property
     def verdict(self) -> Verdict:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from aegis_audit.checks.overlap import Likeness, compare
+from aegis_audit.checks.overlap import Likeness, compare, is_cut_copy
 from aegis_audit.checks.run import Run
 from aegis_audit.entry import ZERO_HASH
 from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.value import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,3 +157,23 @@ def _check_overlap(widest: Run, run: Run) -> Iterator[Finding]:
         case Likeness.UNKNOWN:
             found = f"a segment that cannot be read twice to compare it with {widest.place.path}"
             yield Finding(FindingCode.UNREADABLE, place, both, found)
+
+
+def check_torn(finding: Finding, before: Run, log: Log, earlier: Iterable[range]) -> Finding:
+    """Return what a torn line behind a run is; `earlier` are numbers of entries that were verified before.
+
+    A copy that was made while somebody wrote ends anywhere. If the entry stands whole in another segment, nothing is
+    missing.
+    """
+    seq, fragment = before.last_seq + 1, finding.fragment
+    if fragment is None:
+        return finding
+    others = (run for run in log.runs if run.place.path != before.place.path and run.first_seq <= seq <= run.last_seq)
+    if whole := next((run for run in others if is_cut_copy(fragment, before, run)), None):
+        where = f"the whole of it in {whole.place.path}"
+    elif any(seq in numbers for numbers in earlier):
+        where = "the whole of it was verified before"
+    else:
+        return finding
+    place = replace(finding.place, seq=seq)
+    return Finding(FindingCode.OVERLAP, place, f"entry {seq}", f"its first {fragment.length} bytes; {where}")

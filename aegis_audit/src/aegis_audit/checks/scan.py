@@ -40,7 +40,8 @@ class Scan:
     """What is known of one segment: its runs, in the order in which they stand there.
 
     `size` counts the bytes that were read, expanded; `stored` as many as that takes on the disk; `lines` all lines up
-    to the end; `last` is the run that the last entry belongs to; `status` is that of the file before it was read.
+    to the end; `last` is the run that the last entry belongs to, `next` the one that a further entry would belong to;
+    `status` is that of the file before it was read.
     """
 
     segment: Segment
@@ -52,6 +53,7 @@ class Scan:
     stored: int = 0
     lines: int = 0
     last: Run | None = None
+    next: Run | None = None
     status: os.stat_result | None = None
     runs: list[Run] = field(default_factory=list[Run])
     sessions: set[str] = field(default_factory=set[str])
@@ -133,7 +135,7 @@ class _Scanner:
             self._damage.add_end(exc, self._result.size)
         self._damage.close(self._run)
         self._damage.finish()
-        self._result.lines, self._result.last = self._lines, self._run
+        self._result.lines, self._result.last, self._result.next = self._lines, self._run, self._next_run()
         return self._result
 
     def _read_parts(self, parts: Parts, count: Callable[[int], None]) -> None:
@@ -271,6 +273,11 @@ class _Scanner:
         if self._run and self._run.is_replay and entry.has_its_hash and entry.seq not in self._announced:
             return self._announcer
         return self._run
+
+    def _next_run(self) -> Run | None:
+        """Return the run that a further entry would belong to: behind a whole replay that is where it was announced."""
+        run = self._run
+        return self._announcer if run and run.is_replay and run.last_seq + 1 not in self._announced else run
 
     def _is_replayed(self, entry: Entry) -> bool:
         """Tell whether `entry` begins or resumes what was announced, which comes in its old order."""
