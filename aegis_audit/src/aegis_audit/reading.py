@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Protocol
 
+from aegis_audit.chain import GENESIS, Head
 from aegis_audit.checks.claim import range_in
 from aegis_audit.checks.damage import Damage
 from aegis_audit.checks.findings import Findings
@@ -69,8 +70,7 @@ class Reading:
         self._findings = Findings()
         self._known: OrderedDict[str, int] = OrderedDict()  # a dict is slow at its old end
         self._stretch = 0
-        self._latest = -1
-        self._before = "", ""  # what a torn line may follow: the latest entry, and the latest that opens a segment
+        self._heads = GENESIS, GENESIS  # the latest entry of a segment, and that of the highest number
         self._torn: dict[str, bytes] = {}
 
     @property
@@ -135,7 +135,7 @@ class Reading:
                 opening = found
             elif found:
                 yield found
-            if opening and self._latest == announced[-1]:
+            if opening and self._heads[0].seq == announced[-1]:
                 yield opening
                 opening = None
         if opening:
@@ -144,6 +144,7 @@ class Reading:
     def _read_one(self, source: Source) -> Iterator[Found | None]:
         """Yield what stands in each line, None if that is no intact entry or was there before."""
         damage, self._stretch, end = Damage(source.path, self._findings), self._stretch + 1, 0
+        self._heads = GENESIS, GENESIS
         try:
             for line in source.lines(self._progress):
                 end = line.offset + line.length
@@ -168,16 +169,17 @@ class Reading:
             self._spoilt += 1
             damage.add(line, exc)
             if exc.code is FindingCode.TORN_TAIL and len(self._torn) < _MAX_TORN:
-                self._torn |= dict.fromkeys(self._before, line.raw)
+                # Behind what was written again, a segment goes on from its opening, which has the highest number.
+                self._torn |= dict.fromkeys((head.entry_hash for head in self._heads), line.raw)
             return None
         if entry.computed_hash != entry.entry_hash:
             self._spoilt += 1
             place = Place(path, line.number, line.offset, entry.seq)
             self._findings.add(Finding(FindingCode.HASH_MISMATCH, place, entry.computed_hash, entry.entry_hash))
             return None
-        self.entries, self._latest = self.entries + 1, entry.seq
-        # Behind what is written again, a segment goes on from its opening.
-        self._before = entry.entry_hash, entry.entry_hash if entry.kind in OPENINGS else self._before[1]
+        self.entries += 1
+        head = Head(entry.seq, entry.entry_hash)
+        self._heads = head, max(head, self._heads[1])
         torn = self._torn.get(entry.prev_hash)
         if torn and line.raw.startswith(torn):
             self._forgive(torn)
