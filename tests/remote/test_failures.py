@@ -112,6 +112,13 @@ def test_a_failure_is_said_in_one_sentence_and_the_next_call_goes_on(
     assert stage.verify().returncode == 0
 
 
+def test_a_byte_order_mark_before_the_first_event_is_no_part_of_it(tmp_path: Path, remote: str) -> None:
+    answer = '{"jsonrpc":"2.0","id":"host-2","result":{"content":[{"type":"text","text":"after the mark"}]}}'
+    with host_of(Stage(tmp_path, policy_for(remote))) as host:
+        host.initialize()
+        assert text_of(host.call("told", {"events": f"\ufeffdata: {answer}\n\n"})) == "after the mark"
+
+
 @pytest.mark.parametrize("message", WORK.values(), ids=WORK)
 def test_a_server_that_says_that_it_is_at_work_has_the_time_that_it_takes(
     tmp_path: Path, remote: str, message: str

@@ -122,7 +122,7 @@ async def _polled(message: Message) -> Response:
 
 @_call
 async def _told(message: Message) -> Response:
-    """Send events as they are asked for, and never an answer."""
+    """Send events as they are asked for, and nothing else."""
     return _stream(message["params"]["arguments"]["events"].encode())
 
 

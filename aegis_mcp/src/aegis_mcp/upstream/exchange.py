@@ -199,7 +199,8 @@ class Http:
         """
         with self._explained():
             _refuse_packed(response)
-            response.encoding = "utf-8"  # whatever the header says (HTML, server-sent events, parsing)
+            # Whatever the header says, and without a byte order mark (HTML, server-sent events, parsing).
+            response.encoding = "utf-8-sig"
             source = aiter(httpx2.EventSource(response, max_event_size=MAX_FRAME + _FIELD_NAMES))
             while True:
                 try:
