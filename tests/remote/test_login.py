@@ -17,7 +17,7 @@ from aegis_mcp.upstream.account import error_of
 from aegis_mcp.upstream.state import secret_from
 from support.commands import Done, run
 from support.gateway import Stage
-from support.host import RawHost
+from support.host import INITIALIZE, RawHost
 from support.login import SECRET, Servers, World, log_in, servers
 from support.remote import host_of, policy_for, remote_server, text_of
 
@@ -128,6 +128,17 @@ def test_a_token_that_the_server_does_not_take_any_more_is_renewed_in_the_middle
         place.order("expire")
         assert text_of(host.call("greet", {"name": "Bob"})) == "Hello, Bob!"
     assert place.done == [*LOGIN, "refresh"]
+
+
+def test_a_server_that_takes_no_token_at_all_is_said_to_and_costs_one_renewal(place: World) -> None:
+    place.login()
+    place.order("distrust")
+    with place.host() as host:
+        why = text_of(host.request("initialize", INITIALIZE))
+    new = "does not accept the token of the login, which is new (401)"
+    assert why.startswith(f"No answer: the upstream 'remote' {new}; run: aegis-mcp login remote")
+    assert place.done == [*LOGIN, "refresh"]
+    assert place.stage.verify().returncode == 0
 
 
 def test_gateways_that_renew_at_once_use_a_refresh_token_only_once(place: World) -> None:

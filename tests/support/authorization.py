@@ -54,6 +54,7 @@ class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken
         self.access: dict[str, AccessToken] = {}
         self.refresh: dict[str, RefreshToken] = {}
         self.used: set[str] = set()
+        self.is_trusted = True
 
     def note(self, what: str) -> None:
         with self._log.open("a", encoding="utf-8") as log:
@@ -147,13 +148,16 @@ class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken
             case "forget-everything":
                 for memory in (self.clients, self.codes, self.access, self.refresh, self.used):
                     memory.clear()
+                self.is_trusted = True
+            case "distrust":
+                self.is_trusted = False
             case "expire":
                 self.access.clear()
             case "end":
                 self.access.clear()
                 self.refresh.clear()
             case _:
-                found = await self.load_access_token(request.query_params["token"])
+                found = await self.load_access_token(request.query_params["token"]) if self.is_trusted else None
                 return JSONResponse(found.model_dump(mode="json") if found else None)
         return Response()
 

@@ -66,6 +66,10 @@ class Bearer:
         await self.renew(response.request.headers.get("authorization", "").removeprefix("Bearer "), ask)
         return True
 
+    def refusal(self) -> LoginNeeded:
+        """Return what is to be said where a token was refused that was got just now."""
+        return self._login_needed("does not accept the token of the login, which is new (401)")
+
     async def renew(self, refused: str | None, ask: Ask) -> None:
         """Get a token other than the one that was refused: what another process has got, or a new one.
 

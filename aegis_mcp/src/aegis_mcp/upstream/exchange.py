@@ -60,6 +60,10 @@ class Authorization(Protocol):
         """Look at a response; return whether the request is to be sent again with other headers."""
         ...
 
+    def refusal(self) -> UpstreamUnavailable:
+        """Return what is to be said where other headers were no better."""
+        ...
+
 
 class Endpoint(Value):
     """Where a remote upstream is. `timeout` is how many seconds it may be silent; `headers` go with each request."""
@@ -114,8 +118,10 @@ class Http:
             response = await self._authorized(request, departure or Departure(), auth)
             if auth and await _is_to_retry(auth, response, self.ask):
                 response = await self._authorized(request, departure or Departure(), auth)
-                if await _is_to_retry(auth, response, self.ask):
-                    raise UpstreamUnavailable(refusal(response))
+                if response.status_code == HTTPStatus.UNAUTHORIZED:
+                    await response.aclose()
+                    raise auth.refusal()
+                await _is_to_retry(auth, response, self.ask)  # it may say that the login is not enough
             try:
                 yield response
             finally:
