@@ -8,13 +8,14 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from aegis_mcp.errors import ConfigError
-from aegis_mcp.upstream.credentials import CredentialFile, Credentials, directory_from
+from aegis_mcp.upstream.credentials import MAX_FILE, CredentialFile, Credentials, directory_from
 
 URL: Final = "https://host.example/mcp"
 OLD: Final = Credentials(client={"client_id": "a"}, tokens={"access_token": "old" * 1000}, expires_at=1.5)
@@ -51,6 +52,25 @@ def test_what_is_kept_is_read_back_whole(tmp_path: Path) -> None:
     _file(tmp_path).write(OLD)
     _file(tmp_path).write(NEW)
     assert _file(tmp_path).read() == NEW
+
+
+def test_what_could_not_be_read_back_is_not_kept_and_what_was_there_stays(tmp_path: Path) -> None:
+    file = _file(tmp_path)
+    file.write(OLD)
+    room = MAX_FILE - file.path.stat().st_size + len("old" * 1000)
+    file.write(_login(room))
+    assert (file.read(), file.path.stat().st_size) == (_login(room), MAX_FILE)
+    with pytest.raises(ConfigError) as caught:
+        file.write(_login(room + 1))
+    too_large = f"what is to be kept there is larger than {MAX_FILE} bytes"
+    assert str(caught.value) == f"the credentials {str(file.path)!r} cannot be used: {too_large}"
+    assert file.read() == _login(room)
+    assert [path.name for path in file.path.parent.iterdir()] == ["tickets.json"]
+
+
+def _login(size: int) -> Credentials:
+    """Return the old login with a token of this size."""
+    return replace(OLD, tokens={"access_token": "x" * size})
 
 
 def test_nothing_is_kept_at_first_and_after_it_was_removed(tmp_path: Path) -> None:

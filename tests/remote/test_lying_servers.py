@@ -16,11 +16,14 @@ import pytest
 
 from aegis_mcp.errors import StateRefused
 from aegis_mcp.upstream.callback import Callback, Query
+from aegis_mcp.upstream.credentials import MAX_FILE
 from support.gateway import Stage
 from support.login import SECRET, free_port, log_in
 from support.remote import policy_for
 
 LONG: Final = f"https://host.example/{'x' * 70_000}"
+LARGE: Final = f'{{"access_token":"a","token_type":"Bearer","refresh_token":"{"é" * 125_000}"}}'
+"""A token response whose letters are two bytes each, and six where they are kept."""
 NOT_THROUGH: Final = "the login did not get through"
 
 REFUSED: Final[dict[str, tuple[dict[str, Any], str]]] = {
@@ -107,6 +110,18 @@ def test_an_odd_answer_is_refused_in_one_sentence(tmp_path: Path, lies: dict[str
         done = log_in(stage)
     said = done.stderr.splitlines()[-1]
     assert (done.status, done.stdout, expected in said) == (1, "", True)
+
+
+def test_a_login_that_could_not_be_read_back_is_not_kept(tmp_path: Path) -> None:
+    lies = {"token": LARGE.encode("utf-8"), "server": {"ui_locales_supported": ["a"] * 45_000}}
+    with _lying(tmp_path, lies) as (stage, _):
+        done = log_in(stage)
+    kept = tmp_path / "store" / "remote.json"
+    why = f"what is to be kept there is larger than {MAX_FILE} bytes"
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"aegis-mcp: the credentials {str(kept)!r} cannot be used: {why}"
+    registered = json.loads(kept.read_bytes())
+    assert (registered["client"]["client_id"], registered["tokens"]) == ("me", None)
 
 
 def test_what_comes_to_the_callback_and_is_no_answer_is_refused_in_silence(caplog: pytest.LogCaptureFixture) -> None:

@@ -31,7 +31,7 @@ from aegis_mcp.lock import release, try_hold
 
 PATH_VARIABLE: Final = "DCR_STORAGE_PATH"
 MAX_FILE: Final = 1024 * 1024
-"""Bytes of the largest file."""
+"""Bytes of the largest file, and of what is kept in its place."""
 
 Json: TypeAlias = dict[str, Any]
 
@@ -118,9 +118,12 @@ class CredentialStore(ABC):
         Raises:
             ConfigError: they could not be kept, and those before are as they were.
         """
-        content = {"version": _VERSION, "url": self._url, **asdict(credentials)}
+        members = {"version": _VERSION, "url": self._url, **asdict(credentials)}
+        content = json.dumps(members, indent=1, sort_keys=True).encode("utf-8")
+        if len(content) > MAX_FILE:
+            raise self._unusable(f"what is to be kept there is larger than {MAX_FILE} bytes")
         try:
-            self._save(json.dumps(content, indent=1, sort_keys=True).encode("utf-8"))
+            self._save(content)
         except OSError as exc:
             raise self._unusable(_why(exc)) from exc
 
