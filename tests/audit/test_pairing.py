@@ -82,3 +82,23 @@ def test_an_outcome_answers_the_latest_intent_of_its_trace_be_it_in_another_segm
     (note,) = unpaired(segments)
     place = Place(segments[split == 0].path, 7, None, 0)
     assert note == Finding(FindingCode.UNANSWERED_INTENT, place, f"an outcome in trace {'a' * 32}", "none")
+
+
+@pytest.mark.parametrize(
+    ("held", "noted"),
+    [
+        ([[range(2), range(1)]], []),
+        ([[range(2), range(1, 9)]], [0]),
+        ([[range(2), range(1), range(1)]], []),
+        ([[range(2), range(1)], [range(1)]], [0]),
+        ([[range(2), range(1)], [range(1, 2)]], []),
+        ([], [0]),
+    ],
+    ids=["copied", "beside", "copied twice", "in another log", "beside another log", "nobody knows"],
+)
+def test_what_is_answered_in_one_copy_of_a_segment_is_answered(held: list[list[range]], noted: list[int]) -> None:
+    whole, cut = Pairing("audit.log"), Pairing("audit.log.1")
+    taken_one_by_one(whole, [("a" * 32, "intent"), ("a" * 32, "outcome")], 0)
+    taken_one_by_one(cut, [("a" * 32, "intent")], 0)
+    assert [note.place.seq for note in unpaired([whole, cut], held)] == noted
+    assert [note.place.seq for note in unpaired([cut] * 3, held)] == [0]

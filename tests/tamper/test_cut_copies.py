@@ -79,6 +79,7 @@ def test_what_a_copy_was_cut_in_is_no_loss_where_it_is_whole_elsewhere(
             VALID,
             [("AEG502", f"entry {at}", f"its first {length} bytes{where}")],
         )
+        assert outcome.json["counts"].keys() == {"AEG502"}
         alone = audit("verify", "--format", "json", "--no-sidecar", copy)
         assert (alone.status, [one for one, *_ in said(alone)]) == (INCOMPLETE, ["AEG202"])
         shown = audit("inspect", "--format", "json", tmp_path)

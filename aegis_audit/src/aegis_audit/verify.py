@@ -212,7 +212,7 @@ def _between(scans: Sequence[Scan], logs: Sequence[Log], verified: Sequence[Veri
     for log in logs:
         lost = [missing for one in scans for run, missing in one.lost if run.origin == log.origin]
         yield from check_joints(log, [*lost, *_earlier(log, verified)])
-    yield from unpaired([one.pairing for one in scans])
+    yield from unpaired([one.pairing for one in scans], [log.held for log in logs])
     for log in logs[1:]:
         found = f"{log.origin!r:.200}"
         yield Finding(FindingCode.SEVERAL_LOGS, log.runs[0].place, f"segments of {logs[0].origin!r:.200}", found)

@@ -28,14 +28,18 @@ class Log:
         return max(self.runs, key=lambda run: run.last_seq)
 
     @property
+    def held(self) -> list[range]:
+        """Return the numbers of the entries of each run."""
+        return [range(run.first_seq, run.last_seq + 1) for run in self.runs]
+
+    @property
     def count(self) -> int:
         """Count the entries, those that stand in several runs once."""
         return self.count_without(())
 
     def count_without(self, ranges: Iterable[range]) -> int:
         """Count the entries, each once, whose numbers are in none of these ranges."""
-        held = [range(run.first_seq, run.last_seq + 1) for run in self.runs]
-        return _size([*held, *ranges]) - _size(ranges)
+        return _size([*self.held, *ranges]) - _size(ranges)
 
     def holds_any_of(self, numbers: range) -> bool:
         """Tell whether one of these entries is there."""

@@ -7,6 +7,7 @@ anything is noted.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
@@ -130,12 +131,13 @@ def _number(half: OpenHalf) -> int:
     return half[1]
 
 
-def unpaired(pairings: Sequence[Pairing]) -> Iterator[Finding]:
-    """Yield a note for each half that has no other half in any segment."""
+def unpaired(pairings: Sequence[Pairing], held: Sequence[Sequence[range]] = ()) -> Iterator[Finding]:
+    """Yield a note for each half that has no other half in any segment; `held` are the numbers of each log's runs."""
     if any(pairing.is_overfull for pairing in pairings):
         return
+    bounds = [(sorted(run.start for run in runs), sorted(run.stop for run in runs)) for runs in held]
     # By number: a half that stands in two copies of a segment is one half.
-    traces: defaultdict[str, dict[int, tuple[FindingCode, Place]]] = defaultdict(dict)
+    traces: defaultdict[str, dict[int, list[tuple[FindingCode, Place]]]] = defaultdict(lambda: defaultdict(list))
     for pairing in pairings:
         for code, halves in (
             (FindingCode.UNANSWERED_INTENT, pairing.intents),
@@ -143,9 +145,16 @@ def unpaired(pairings: Sequence[Pairing]) -> Iterator[Finding]:
         ):
             for trace_id, latest in halves.items():
                 for seq, line in _chained(latest):
-                    traces[trace_id][seq] = code, Place(pairing.path, line, None, seq)
+                    traces[trace_id][seq].append((code, Place(pairing.path, line, None, seq)))
     for trace_id, halves in traces.items():
-        yield from _unpaired_in_trace(trace_id, [half for _, half in sorted(halves.items())])
+        waiting = [copies[-1] for seq, copies in sorted(halves.items()) if len(copies) >= _copies(seq, bounds)]
+        yield from _unpaired_in_trace(trace_id, waiting)
+
+
+def _copies(seq: int, bounds: Sequence[tuple[list[int], list[int]]]) -> int:
+    """Return in how many runs an entry stands, the fewest if several logs have one of that number."""
+    counts = (bisect_right(starts, seq) - bisect_right(stops, seq) for starts, stops in bounds)
+    return min(filter(None, counts), default=1)
 
 
 def _unpaired_in_trace(trace_id: str, halves: Sequence[tuple[FindingCode, Place]]) -> Iterator[Finding]:
