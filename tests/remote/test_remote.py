@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from aegis_mcp.upstream.network import MAX_CONNECTIONS
 from support.commands import run
 from support.gateway import Stage
 from support.host import GATEWAY, RawHost, environment
@@ -181,6 +182,22 @@ def test_a_cancelled_request_is_taken_back_by_closing_its_stream_in_the_modern_e
             assert host.receive_message()["id"] == 2
     assert [json.loads(frame).get("id") for frame in _frames(stage)] == [1, 2]
     assert [entry["event"].get("status") for entry in stage.requests()].count("cancelled") == 1
+
+
+def test_more_requests_than_go_to_one_server_at_once_are_said_to_be_too_many(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            for number in range(MAX_CONNECTIONS):
+                host.send(_call(number, "silent", {}))
+            # Whoever begins waits for less time than others, and hears it sooner.
+            why = text_of(host.request("server/discover", {"_meta": MODERN}))
+            host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 0}})
+            host.send(_call(MAX_CONNECTIONS, "echo", {}))
+            assert text_of(host.answer_to(MAX_CONNECTIONS)) == "{}"
+    full = f"has {MAX_CONNECTIONS} requests under way, and no more at once"
+    assert why == f"No answer: the upstream 'remote' {full}: this one has waited 1.2 s for its turn"
+    assert stage.verify().returncode == 0
 
 
 def test_a_cancellation_is_sent_in_the_era_of_the_handshake(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import httpx2
 from aegis_audit.value import Value
 from aegis_mcp.errors import UpstreamUnavailable
 from aegis_mcp.frame import MAX_FRAME
-from aegis_mcp.upstream.network import GuardedTransport, Reach, certificate_error, origin
+from aegis_mcp.upstream.network import MAX_CONNECTIONS, GuardedTransport, Reach, certificate_error, origin
 
 _CONNECT_SECONDS: Final = 10.0
 _WRITE_SECONDS: Final = 30.0
@@ -76,12 +76,16 @@ class Endpoint(Value):
     auth: Authorization | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Departure:
-    """How far a request has got: `sent` is set once its last byte has left, or it never will."""
+    """How far a request has got: `sent` is set once its last byte has left, or it never will.
+
+    It has its turn once a connection is its own, or is being made for it.
+    """
 
     within: float = _CONNECT_SECONDS
     sent: asyncio.Event = field(default_factory=asyncio.Event)
+    has_turn: bool = False
 
 
 class Http:
@@ -89,11 +93,12 @@ class Http:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self._under_way: set[Departure] = set()
         self._client = httpx2.AsyncClient(
             transport=GuardedTransport(endpoint.reach),
             # Nothing that has to be unpacked: a small answer could become a large one.
             headers={"accept-encoding": "identity", **endpoint.headers},
-            timeout=httpx2.Timeout(_CONNECT_SECONDS, read=endpoint.timeout, write=_WRITE_SECONDS),
+            timeout=httpx2.Timeout(_CONNECT_SECONDS, read=endpoint.timeout, write=_WRITE_SECONDS, pool=None),
             follow_redirects=False,
         )
 
@@ -112,12 +117,12 @@ class Http:
         Raises:
             UpstreamUnavailable: the request or its response did not come through.
         """
-        auth = self._endpoint.auth
-        with self._explained():
+        auth, departure = self._endpoint.auth, departure or Departure()
+        with self._explained(), self._counted(departure):
             request = self._client.build_request(method, self._endpoint.url, headers=dict(headers), content=body)
-            response = await self._authorized(request, departure or Departure(), auth)
+            response = await self._authorized(request, departure, auth)
             if auth and await _is_to_retry(auth, response, self.ask):
-                response = await self._authorized(request, departure or Departure(), auth)
+                response = await self._authorized(request, departure, auth)
                 if response.status_code == HTTPStatus.UNAUTHORIZED:
                     await response.aclose()
                     raise auth.refusal()
@@ -160,22 +165,41 @@ class Http:
 
     async def _send(self, request: httpx2.Request, departure: Departure) -> httpx2.Response:
         loop = asyncio.get_running_loop()
+        departure.has_turn, within, is_sent = False, departure.within, False
         try:
-            async with asyncio.timeout(departure.within) as limit:
+            async with asyncio.timeout(within) as limit:
 
                 async def trace(event: str, _: Mapping[str, Any]) -> None:
+                    nonlocal within, is_sent
+                    departure.has_turn = True
                     if event.endswith("send_request_headers.started"):
-                        limit.reschedule(loop.time() + self._endpoint.timeout)
-                        departure.within = self._endpoint.timeout
+                        within = self._endpoint.timeout
+                        limit.reschedule(loop.time() + within)
                     elif event.endswith("send_request_body.complete"):
+                        is_sent = True
                         departure.sent.set()
 
                 request.extensions["trace"] = trace
                 return await self._client.send(request, stream=True)
         except TimeoutError as exc:
-            if departure.sent.is_set():
+            if is_sent:
                 raise
-            raise UpstreamUnavailable(f"could not be reached within {departure.within:g} s") from exc
+            raise UpstreamUnavailable(self._not_sent(departure, within)) from exc
+
+    def _not_sent(self, departure: Departure, within: float) -> str:
+        is_full = sum(each.has_turn for each in self._under_way) >= MAX_CONNECTIONS
+        if is_full and departure in self._under_way and not departure.has_turn:
+            full = f"has {MAX_CONNECTIONS} requests under way, and no more at once"
+            return f"{full}: this one has waited {within:g} s for its turn"
+        return f"could not be reached within {within:g} s"
+
+    @contextmanager
+    def _counted(self, departure: Departure) -> Generator[None]:
+        self._under_way.add(departure)
+        try:
+            yield
+        finally:
+            self._under_way.discard(departure)
 
     async def body(self, response: httpx2.Response, most: int = MAX_FRAME) -> bytes:
         """Return the body of a response of at most so many bytes.
@@ -231,7 +255,7 @@ class Http:
     def _sentence(self, error: Exception) -> str:
         if failure := certificate_error(error):
             return f"could not be reached over TLS: {getattr(failure, 'verify_message', '') or failure.reason}"
-        if isinstance(error, (httpx2.ConnectTimeout, httpx2.PoolTimeout)):
+        if isinstance(error, httpx2.ConnectTimeout):
             return f"could not be reached within {_CONNECT_SECONDS:g} s"
         if isinstance(error, httpx2.TimeoutException):
             return f"has not answered within {self._endpoint.timeout:g} s"
