@@ -59,5 +59,15 @@ def test_nothing_is_demanded_or_accepted_where_it_was_not_asked_for() -> None:
         )
         == NOTHING_DEMANDED
     )
-    assert not Finding(FindingCode.TORN_TAIL, Place("audit.log")).is_accepted
-    assert [int(level) for level in Level] == [0, 1, 2, 3, 4]
+    finding = Finding(FindingCode.TORN_TAIL, Place("audit.log"))
+    assert (finding.code.is_note, finding.is_accepted) == (False, False)
+
+
+def test_each_level_has_its_number_and_its_name() -> None:
+    assert {int(level): level.title for level in Level} == {
+        0: "A0 consistent",
+        1: "A1 signed",
+        2: "A2 forward-secure",
+        3: "A3 anchored",
+        4: "A4 witnessed",
+    }
