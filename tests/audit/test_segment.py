@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,16 @@ def test_what_cannot_be_read_is_no_end(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(UnreadableSegment, match="NoneType"):
         list(Segment("-").lines())
+
+
+def test_a_segment_is_opened_so_that_nothing_waits_for_it_and_read_from_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    path.write_bytes(b"one\ntwo\n")
+    segment = Segment(str(path))
+    descriptor = segment.open()
+    assert not os.get_blocking(descriptor)
+    os.close(descriptor)
+    assert list(segment.lines()) == [Line(1, 0, b"one\n", 4), Line(2, 4, b"two\n", 4)]
 
 
 def test_a_live_segment_is_read_up_to_the_size_that_it_had(tmp_path: Path) -> None:

@@ -184,10 +184,10 @@ class Segment:
 
 def lines_of(pieces: Iterator[bytes]) -> Iterator[Line]:
     """Yield the lines of plain bytes, each as soon as its LF is there."""
-    return _one_by_one(blocks_of(pieces))
+    return _one_by_one(blocks_of(pieces), 0)
 
 
-def _one_by_one(blocks: Iterator[Block], number: int = 0) -> Iterator[Line]:
+def _one_by_one(blocks: Iterator[Block], number: int) -> Iterator[Line]:
     for block in blocks:
         at = 0
         while at < len(block.data):
