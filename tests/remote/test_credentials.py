@@ -112,6 +112,31 @@ def test_it_is_for_its_owner_alone_at_every_instant_whatever_the_umask_says(tmp_
     ]
 
 
+def test_the_directories_above_it_that_are_missing_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    subprocess.run(_writer(tmp_path / "a" / "b", 1), check=True, timeout=60)
+    above = (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "oauth")
+    assert [oct(path.stat().st_mode & 0o777) for path in above] == ["0o700"] * 3
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("removes", [False, True])
+def test_what_a_crash_has_left_of_tokens_is_removed_with_the_next_change(tmp_path: Path, *, removes: bool) -> None:
+    file = _file(tmp_path)
+    file.write(OLD)
+    inject = ("-e", "trace=fsync", "-e", "inject=fsync:signal=SIGKILL:when=1")
+    command = ("strace", "-f", "-qq", "-o", "/dev/null", *inject, *_writer(tmp_path, 1))
+    subprocess.run(command, check=False, capture_output=True, timeout=60)
+    others = [file.path.with_name(name) for name in (".tickets.json.json.abcdefgh", ".tickets.json.abc")]
+    for other in others:
+        other.touch()
+    assert len(list(file.path.parent.iterdir())) == 4
+    if removes:
+        assert file.remove()
+    else:
+        file.write(NEW)
+    assert set(file.path.parent.iterdir()) == {*others, *([] if removes else [file.path])}
+
+
 @pytest.mark.strace
 @pytest.mark.parametrize("what", ["signal=SIGKILL", "error=EIO", "error=ENOSPC"])
 @pytest.mark.parametrize("call", ["openat", "write", "fsync", "rename"])

@@ -269,6 +269,14 @@ def test_logging_out_ends_the_login_on_both_sides(place: World) -> None:
     assert place.command("logout", "remote").stdout == "there was no login at 'remote'\n"
 
 
+def test_a_login_that_is_under_way_while_somebody_logs_out_is_kept_with_its_registration(place: World) -> None:
+    assert place.login_by_hand({}, lambda: place.command("logout", "remote")).status == 0
+    _expire(place)
+    with place.host() as host:
+        assert _greeting(host) == "Hello, Ada!"
+    assert place.done == [*LOGIN, "refresh"]
+
+
 def test_whoever_is_logged_in_is_not_sent_to_the_browser_again(place: World) -> None:
     place.login()
     assert place.login().status == 0

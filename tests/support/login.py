@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +46,18 @@ class World:
         """Log in with a browser that changes what it brings back in this way."""
         return log_in(self.stage, *changes)
 
-    def login_by_hand(self, extra: Mapping[str, str]) -> Done:
-        """Log in without a browser: somebody takes the address that is printed to one, wherever that is."""
+    def login_by_hand(self, extra: Mapping[str, str], meanwhile: Callable[[], object] | None = None) -> Done:
+        """Log in without a browser: somebody takes the address that is printed to one, wherever that is.
+
+        `meanwhile` is done before that.
+        """
         line = (*GATEWAY, "login", "remote", "--no-browser")
         env = environment(self.stage.directory / "home", _settings(self.stage, extra))
         with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, encoding="utf-8") as login:
             assert login.stderr
             said = [login.stderr.readline() for _ in range(3)]
+            if meanwhile:
+                meanwhile()
             subprocess.run((*_BROWSER, str(self.page), said[-1].strip()), check=True, timeout=60)
             stdout, stderr = login.communicate(timeout=60)
         return Done(login.returncode, stdout, "".join(said) + stderr)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,12 @@ def replace(path: Path, content: bytes) -> None:
             Path(name).unlink()
         raise
     _sync_directory(path.parent)
+
+
+def remains(path: Path) -> list[Path]:
+    """Return what processes have left beside a file that were killed while they replaced it; none may be at it now."""
+    made = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}")
+    return [each for each in path.parent.iterdir() if made.fullmatch(each.name)]
 
 
 def _sync_directory(directory: Path) -> None:

@@ -22,6 +22,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, fields
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
@@ -171,9 +172,11 @@ class CredentialStore(ABC):
         return lock
 
     def _make_directory(self) -> None:
-        with contextlib.suppress(FileExistsError):
-            self._directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._directory.mkdir(mode=0o700)
+        # One by one: `parents` would make those above as wide as the umask allows, and others could put theirs there.
+        missing = list(takewhile(lambda each: not each.exists(), (self._directory, *self._directory.parents)))
+        for each in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                each.mkdir(mode=0o700)
         self._check_directory()
 
     def _check_directory(self) -> None:
@@ -205,15 +208,22 @@ class CredentialFile(CredentialStore):
 
     def _save(self, content: bytes) -> None:
         self._make_directory()
+        self._sweep()
         swap.replace(self.path, content)
 
     def _discard(self) -> bool:
         try:
             self._check_directory()
+            self._sweep()
             self.path.unlink()
         except FileNotFoundError:
             return False
         return True
+
+    def _sweep(self) -> None:
+        """Remove what those have left who were killed while they wrote: it holds tokens."""
+        for each in swap.remains(self.path):
+            each.unlink(missing_ok=True)
 
     def _text(self) -> bytes:
         with open(self.path, "rb", opener=swap.open_safely) as file:

@@ -132,7 +132,10 @@ class Provider(OAuthClientProvider):
         if not (tokens.access_token.isascii() and tokens.access_token.isprintable()):
             raise UnicodeError("a token of other characters than those of a header")
         context = self.context
+        # Tokens are those of one client: somebody may have logged out or in since this one was registered.
+        client = {} if self._client.client_id else {"client": _plain(context.client_info)}
         await self._keep(
+            **client,
             tokens=_plain(tokens),
             expires_at=context.token_expiry_time,
             server=_plain(context.oauth_metadata),
