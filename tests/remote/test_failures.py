@@ -62,6 +62,7 @@ FAILURES: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
     "503": ("status", {"status": 503}, "failed (503)"),
     "to a private address": ("redirect", {"to": PRIVATE}, "redirects to http://169.254.169.254, which is not followed"),
     "to another origin": ("redirect", {"to": "https://evil.example/?a=b"}, "redirects to https://evil.example, which"),
+    "to itself": ("redirect", {"to": "/mcp"}, "redirects from one of its addresses to another without end"),
     "silent": ("silent", {}, "has not answered within 1 s"),
     "slow": ("dribble", {}, "has not answered within 1 s"),
     "endless": ("endless", {}, "sent an answer of more than 16777216 bytes"),
@@ -259,7 +260,12 @@ def test_a_name_that_does_not_exist_is_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["169.254.169.254", "10.1.2.3", "[fd00::1]", "[::ffff:10.0.0.1]", "100.64.0.1", "0.0.0.1"]
+    "host",
+    [
+        *("169.254.169.254", "10.1.2.3", "100.64.0.1", "0.0.0.1"),
+        *("[fd00::1]", "[fec0::1]", "[::ffff:10.0.0.1]", "[::ffff:0:10.0.0.1]", "[::10.0.0.1]"),
+        *("[64:ff9b::10.0.0.1]", "[64:ff9b:1::10.0.0.1]", "[2002:a00:1::1]"),
+    ],
 )
 def test_a_private_address_is_not_asked_unless_the_policy_says_so(tmp_path: Path, host: str) -> None:
     why = _explained(Stage(tmp_path, policy_for(f"https://{host}/mcp")))

@@ -19,6 +19,7 @@ from support.commands import Done, run
 from support.gateway import Stage
 from support.host import INITIALIZE, RawHost
 from support.login import SECRET, Servers, World, log_in, servers
+from support.processes import wait_until
 from support.remote import host_of, policy_for, remote_server, text_of
 
 LOGIN: Final = ["register", "authorize", "exchange"]
@@ -156,6 +157,19 @@ def test_gateways_that_renew_at_once_use_a_refresh_token_only_once(place: World)
         for host in hosts:
             host.close()
     assert set(answers) == {"Hello, Bob!"}
+    assert place.done == [*LOGIN, "refresh"]
+
+
+def test_a_renewal_that_is_under_way_at_the_end_is_not_lost(place: World) -> None:
+    place.login()
+    _expire(place)
+    place.order("slow-down")
+    with place.host() as host:
+        host.send({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        wait_until(lambda: place.done == [*LOGIN, "refresh"])
+    assert host.stderr == b""
+    with place.host() as host:
+        assert _greeting(host) == "Hello, Ada!"
     assert place.done == [*LOGIN, "refresh"]
 
 

@@ -200,6 +200,36 @@ def test_more_requests_than_go_to_one_server_at_once_are_said_to_be_too_many(tmp
     assert stage.verify().returncode == 0
 
 
+def test_a_cancellation_leaves_where_as_many_requests_are_under_way_as_may_be(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            for number in range(MAX_CONNECTIONS):
+                params: dict[str, Any] = {"name": "silent", "arguments": {}}
+                host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+            host.send({"jsonrpc": "2.0", "id": "waiting", "method": "ping"})
+            for number in ("waiting", 0):
+                host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}})
+            wait_until(lambda: b"notifications/cancelled" in _frames(stage)[-1])
+        sent = [json.loads(frame) for frame in _frames(stage)[2:]]
+    assert [frame["method"] for frame in sent] == ["tools/call"] * MAX_CONNECTIONS + ["notifications/cancelled"]
+    assert sent[-1]["params"] == {"requestId": 0}
+    assert stage.verify().returncode == 0
+
+
+def test_a_notification_that_the_server_does_not_take_does_not_hold_up_what_comes_after_it(tmp_path: Path) -> None:
+    with remote_server(tmp_path) as url:
+        stage = Stage(tmp_path, policy_for(url, timeout=60))
+        with host_of(stage) as host:
+            host.initialize()
+            for _ in range(3):
+                never = {"until": str(tmp_path / "never")}
+                host.send({"jsonrpc": "2.0", "method": "notifications/held", "params": never})
+            assert text_of(host.call("echo", {})) == "{}"
+    assert stage.verify().returncode == 0
+
+
 def test_a_cancellation_is_sent_in_the_era_of_the_handshake(tmp_path: Path) -> None:
     with remote_server(tmp_path) as url:
         stage = Stage(tmp_path, policy_for(url))
@@ -235,6 +265,18 @@ def test_a_session_that_the_server_has_forgotten_is_begun_anew(tmp_path: Path) -
         "session_renewed",
         "gateway_stopped",
     ]
+
+
+def test_a_session_that_is_forgotten_again_and_again_has_one_stream_at_a_time(tmp_path: Path) -> None:
+    with remote_server(tmp_path, "--stateless", "--forgetful") as url:
+        stage = Stage(tmp_path, policy_for(url))
+        with host_of(stage) as host:
+            host.initialize()
+            wait_until(lambda: sum(b'"initialize"' in request["body"] for request in requests_received(stage)) == 4)
+        asked = [json.loads(each["body"])["method"] if each["body"] else "" for each in requests_received(stage)]
+    begun = ["initialize", "notifications/initialized", "", ""]
+    assert asked[:13] == [*begun * 3, "initialize"]
+    assert stage.verify().returncode == 0
 
 
 def test_a_server_that_dies_in_a_call_is_answered_for_and_gone_on_with_once_it_is_back(tmp_path: Path) -> None:

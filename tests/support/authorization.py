@@ -12,6 +12,7 @@ is used again (RFC 9700 §4.14). It writes a line for each thing that it does, a
 from __future__ import annotations
 
 import argparse
+import asyncio
 import secrets
 import socket
 import sys
@@ -42,6 +43,7 @@ from starlette.routing import Route
 
 SCOPES: Final = ("user", "admin")
 LIFETIME: Final = 3600
+SLOWNESS: Final = 0.8
 
 
 class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, AccessToken]):
@@ -55,6 +57,7 @@ class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken
         self.refresh: dict[str, RefreshToken] = {}
         self.used: set[str] = set()
         self.is_trusted = True
+        self.is_slow = False
 
     def note(self, what: str) -> None:
         with self._log.open("a", encoding="utf-8") as log:
@@ -120,6 +123,8 @@ class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken
         del self.refresh[refresh_token.token]
         self.used.add(refresh_token.token)
         self.note("refresh")
+        if self.is_slow:
+            await asyncio.sleep(SLOWNESS)
         return self._issue(refresh_token.client_id, scopes, refresh_token.resource)
 
     async def load_access_token(self, token: str) -> AccessToken | None:
@@ -148,9 +153,11 @@ class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken
             case "forget-everything":
                 for memory in (self.clients, self.codes, self.access, self.refresh, self.used):
                     memory.clear()
-                self.is_trusted = True
+                self.is_trusted, self.is_slow = True, False
             case "distrust":
                 self.is_trusted = False
+            case "slow-down":
+                self.is_slow = True
             case "expire":
                 self.access.clear()
             case "end":

@@ -1,11 +1,12 @@
 """A small remote server for what no published one does: it keeps every request, and fails in the way it is asked to.
 
     python -P remote_server.py --received FILE [--port PORT] [--certificate FILE --key FILE] [--stateless]
-        [--stubborn]
+        [--stubborn] [--forgetful]
 
 (-P, because a neighbour bears the name of a module of the standard library.) It prints its address once it listens. A
 tool's name says how the call is answered; see `_CALLS`. Sessions are forgotten by the tool `forget`. A stubborn
-one ends nothing that it has begun: neither the stream of a session nor the session itself.
+one ends nothing that it has begun: neither the stream of a session nor the session itself. A forgetful one ends the
+stream of a session at once, and does not know the session when it is asked for the next.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ _introduction: Message = {
 }
 _received: Path
 _is_stubborn = False
+_is_forgetful = False
+_is_forgotten = False
 _sessions: set[str] = set()
 _answers: dict[str, asyncio.Future[Message]] = {}
 _kept: dict[str, Message] = {}
@@ -363,11 +366,19 @@ async def _endlessly() -> AsyncGenerator[bytes]:
         await asyncio.sleep(0.05)
 
 
+def _forgetfully() -> Response:
+    global _is_forgotten  # noqa: PLW0603
+    _is_forgotten = not _is_forgotten
+    return _stream(_event(None, retry=10)) if _is_forgotten else Response("no such session", 404)
+
+
 async def _endpoint(request: Request, *, is_stateless: bool) -> Response:
     body = await request.body()
     _keep(request, body)
     session = request.headers.get("mcp-session-id")
     if request.method == "GET":
+        if _is_forgetful:
+            return _forgetfully()
         return _events(_endlessly()) if _is_stubborn else _resumed(request)
     if request.method == "DELETE":
         _sessions.discard(session or "")
@@ -408,7 +419,7 @@ def _keep(request: Request, body: bytes) -> None:
 
 def main() -> None:
     """Serve until the process is told to end."""
-    global _is_stubborn, _received
+    global _is_forgetful, _is_stubborn, _received
     parser = argparse.ArgumentParser()
     parser.add_argument("--received", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0)
@@ -416,8 +427,9 @@ def main() -> None:
     parser.add_argument("--key")
     parser.add_argument("--stateless", action="store_true")
     parser.add_argument("--stubborn", action="store_true")
+    parser.add_argument("--forgetful", action="store_true")
     options = parser.parse_args()
-    _received, _is_stubborn = options.received, options.stubborn
+    _received, _is_stubborn, _is_forgetful = options.received, options.stubborn, options.forgetful
 
     async def endpoint(request: Request) -> Response:
         return await _endpoint(request, is_stateless=options.stateless)

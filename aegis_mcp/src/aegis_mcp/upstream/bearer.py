@@ -39,6 +39,7 @@ class Bearer:
         self._account = account
         self._store = account.store
         self._renewing = asyncio.Lock()
+        self._renewals: set[asyncio.Task[None]] = set()
         self._known = Credentials()
         self._down: tuple[float, str] = (0.0, "")
 
@@ -78,7 +79,20 @@ class Bearer:
             UpstreamUnavailable: the authorization server could not be asked.
         """
         # A new token may be on its way already, and the old one used up: whoever gives up waiting must not lose it.
-        await asyncio.shield(asyncio.create_task(self._renew(refused, ask)))
+        renewal = asyncio.create_task(self._renew(refused, ask))
+        self._renewals.add(renewal)
+        renewal.add_done_callback(self._on_renewed)
+        await asyncio.shield(renewal)
+
+    async def settled(self) -> None:
+        """Wait until no renewal is under way."""
+        if self._renewals:
+            await asyncio.wait(set(self._renewals))
+
+    def _on_renewed(self, renewal: asyncio.Task[None]) -> None:
+        self._renewals.discard(renewal)
+        if not renewal.cancelled():
+            renewal.exception()  # perhaps nobody waits for it any more
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:

@@ -16,7 +16,7 @@ import httpx2
 from aegis_audit.value import Value
 from aegis_mcp.errors import UpstreamUnavailable
 from aegis_mcp.frame import MAX_FRAME
-from aegis_mcp.upstream.network import MAX_CONNECTIONS, GuardedTransport, Reach, certificate_error, origin
+from aegis_mcp.upstream.network import MAX_CONNECTIONS, RESERVE, GuardedTransport, Reach, certificate_error, origin
 
 _CONNECT_SECONDS: Final = 10.0
 _WRITE_SECONDS: Final = 30.0
@@ -64,6 +64,10 @@ class Authorization(Protocol):
         """Return what is to be said where other headers were no better."""
         ...
 
+    async def settled(self) -> None:
+        """Wait until nothing is under way that would be lost by an end now."""
+        ...
+
 
 class Endpoint(Value):
     """Where a remote upstream is. `timeout` is how many seconds it may be silent; `headers` go with each request."""
@@ -80,10 +84,12 @@ class Endpoint(Value):
 class Departure:
     """How far a request has got: `sent` is set once its last byte has left, or it never will.
 
-    It has its turn once a connection is its own, or is being made for it.
+    It has its turn once a connection is its own, or is being made for it. What is `short` does not wait for one that
+    long requests have.
     """
 
     within: float = _CONNECT_SECONDS
+    is_short: bool = False
     sent: asyncio.Event = field(default_factory=asyncio.Event)
     has_turn: bool = False
 
@@ -101,6 +107,11 @@ class Http:
             timeout=httpx2.Timeout(_CONNECT_SECONDS, read=endpoint.timeout, write=_WRITE_SECONDS, pool=None),
             follow_redirects=False,
         )
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether as many requests are under way as may be at once."""
+        return sum(each.has_turn for each in self._under_way) >= MAX_CONNECTIONS
 
     async def close(self) -> None:
         """Close every connection."""
@@ -180,6 +191,7 @@ class Http:
                         departure.sent.set()
 
                 request.extensions["trace"] = trace
+                request.extensions[RESERVE] = departure.is_short and self.is_full
                 return await self._client.send(request, stream=True)
         except TimeoutError as exc:
             if is_sent:
@@ -187,8 +199,7 @@ class Http:
             raise UpstreamUnavailable(self._not_sent(departure, within)) from exc
 
     def _not_sent(self, departure: Departure, within: float) -> str:
-        is_full = sum(each.has_turn for each in self._under_way) >= MAX_CONNECTIONS
-        if is_full and departure in self._under_way and not departure.has_turn:
+        if self.is_full and departure in self._under_way and not departure.has_turn:
             full = f"has {MAX_CONNECTIONS} requests under way, and no more at once"
             return f"{full}: this one has waited {within:g} s for its turn"
         return f"could not be reached within {within:g} s"
@@ -265,6 +276,8 @@ class Http:
 def refusal(response: httpx2.Response) -> str:
     """Say what a status that is no success means, to continue "the upstream 'files' …"."""
     status = response.status_code
+    if _following(response):
+        return "redirects from one of its addresses to another without end"
     if response.next_request is not None:
         aim = origin(response.next_request.url)
         return f"redirects to {aim}, which is not followed; if that is the server that you mean, write it in the policy"

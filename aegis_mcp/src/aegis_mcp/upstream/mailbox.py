@@ -81,6 +81,15 @@ class Departures:
         if self._size > _MOST_UNSENT:
             self.overflow.set()
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether everything has left."""
+        return self._idle.is_set()
+
+    async def emptied(self) -> None:
+        """Wait until everything has left."""
+        await self._idle.wait()
+
     async def room(self) -> None:
         """Wait until enough of what was sent before has left."""
         await self._room.wait()

@@ -33,10 +33,16 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_CONNECTIONS: Final = 128
 """Connections to one host at the same time; what comes beyond that waits for one."""
+_RESERVE: Final = 2
+"""Connections beside those, for what is short and somebody may wait for to end one of them."""
+RESERVE: Final = "reserve"
+"""The extension of a request that is to go over one of them."""
 
 _REMEMBERED_SECONDS: Final = 60.0
 _FIRST_TRY_SECONDS: Final = 0.5
 _LAST_PORT: Final = 65535
+_UNICAST: Final = ipaddress.ip_network("2000::/3")
+"""The addresses of IPv6 that are global (RFC 4291 §2.4). Of the others some lead to an IPv4 address by an old way."""
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _KEEP_ALIVE: Final = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
@@ -60,9 +66,15 @@ class Reach:
         for each in (address, *_embedded(address)):
             if each.is_loopback and self.is_loopback:
                 continue
-            if not each.is_global or each.is_multicast:
+            if not _is_of_the_internet(each):
                 return f"{address} is not an address of the internet, and the policy does not say `allow_private: true`"
         return None
+
+
+def _is_of_the_internet(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
+        return address in _NAT64  # where it leads to is judged for itself
+    return address.is_global and not address.is_multicast
 
 
 def _embedded(address: Address) -> list[Address]:
@@ -85,7 +97,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self._reach = reach
         self._tls = httpx2.create_ssl_context()
         # One a host, not one an address: a connection is only used for the name that its certificate was checked for.
-        self._transports: dict[str, httpx2.AsyncHTTPTransport] = {}
+        self._transports: dict[tuple[str, bool], httpx2.AsyncHTTPTransport] = {}
         self._known: dict[str, tuple[float, list[Address]]] = {}
         self._proxies = getproxies_environment()
 
@@ -102,12 +114,12 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             raise UpstreamUnavailable(f"{origin(url)} is not asked: there is no such port")
         if proxy := self._proxy_for(url):
             self._check_literal(url)
-            return await self._transport_of(url.host, proxy).handle_async_request(request)
+            return await self._transport_of(request, proxy).handle_async_request(request)
         addresses = await self._resolve(url.host)
         for number, address in enumerate(addresses):
             is_last = number == len(addresses) - 1
             try:
-                return await self._transport_of(url.host).handle_async_request(_at(request, address, is_last=is_last))
+                return await self._transport_of(request).handle_async_request(_at(request, address, is_last=is_last))
             except (httpx2.ConnectError, httpx2.ConnectTimeout):
                 if is_last:
                     self._known.pop(url.host, None)
@@ -119,13 +131,16 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         for transport in self._transports.values():
             await transport.aclose()
 
-    def _transport_of(self, host: str, proxy: str | None = None) -> httpx2.AsyncHTTPTransport:
-        if host not in self._transports:
-            limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=16)
-            self._transports[host] = httpx2.AsyncHTTPTransport(
+    def _transport_of(self, request: httpx2.Request, proxy: str | None = None) -> httpx2.AsyncHTTPTransport:
+        is_reserve = request.extensions.get(RESERVE) is True
+        which = (request.url.host, is_reserve)
+        if which not in self._transports:
+            most = _RESERVE if is_reserve else MAX_CONNECTIONS
+            limits = httpx2.Limits(max_connections=most, max_keepalive_connections=min(most, 16))
+            self._transports[which] = httpx2.AsyncHTTPTransport(
                 verify=self._tls, limits=limits, proxy=proxy, socket_options=_KEEP_ALIVE
             )
-        return self._transports[host]
+        return self._transports[which]
 
     def _proxy_for(self, url: httpx2.URL) -> str | None:
         if is_loopback(url.host) or proxy_bypass(url.host):

@@ -32,7 +32,13 @@ _FIRST_CONTACT_SECONDS: Final = 1.2
 _ORDER_SECONDS: Final = 1.0
 _LAST_SECONDS: Final = 0.3
 """What the host has sent at last has to leave."""
+_WORD_SECONDS: Final = 5.0
+"""How long what comes after a notification waits for the server to take that."""
+_MOST_WORD_SECONDS: Final = 30.0
+"""How long the next notification does."""
 _FAREWELL_SECONDS: Final = 0.5
+_RENEWAL_SECONDS: Final = 1.4
+"""How long an end waits for a renewal of the login, all in all: it may have used up the token before."""
 _CLOSING_SECONDS: Final = 0.2
 _AGAIN_SECONDS: Final = (0.1, 0.2, 0.4)
 """How long to wait before each try to take a stream up again: whoever called hears within a second that it is lost."""
@@ -51,11 +57,14 @@ class RemoteUpstream:
         self._session: str | None = None
         self._handshake: list[Frame] = []
         self._renewing = asyncio.Lock()
-        self._asked: dict[FrameId | None, asyncio.Task[None]] = {}
+        self._asked: dict[FrameId | None, tuple[asyncio.Task[None], Departure]] = {}
+        self._listener: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.inbox = Arrivals()
         self.outbox = Departures()
+        self._words = Departures()
+        self._run(self._say_all())
         self._run(self._send_all())
         self._run(self._watch_overflow())
 
@@ -69,7 +78,8 @@ class RemoteUpstream:
         return await asyncio.shield(self._over)
 
     async def stop(self) -> None:
-        """Let what the host has sent leave, give up what is under way, and the session: all within a second."""
+        """Let what the host has sent leave, give up what is under way, and the session: all within two seconds."""
+        until = asyncio.get_running_loop().time() + _RENEWAL_SECONDS
         await self.outbox.close(_LAST_SECONDS)
         for task in self._tasks:
             task.cancel()
@@ -77,6 +87,10 @@ class RemoteUpstream:
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 await asyncio.gather(*self._tasks, return_exceptions=True)
                 await self._say_farewell()
+        if auth := self._endpoint.auth:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await auth.settled()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSING_SECONDS):
                 await self._http.close()
@@ -109,37 +123,68 @@ class RemoteUpstream:
             elif frame.method == "notifications/cancelled":
                 await self._take_back(frame)
             else:
-                await self._tell(frame)
+                await self._say(frame)
+
+    async def _say_all(self) -> None:
+        while True:
+            await self._tell(frames.parse(await self._words.next()))
 
     async def _start(self, frame: Frame) -> None:
         """Begin to ask, and let what comes after it wait until this has left, though not for ever."""
         departure = Departure(_FIRST_CONTACT_SECONDS) if frame.method in _OPENING else Departure()
-        self._asked[frame.id] = self._run(self._ask(frame, departure))
-        await _left(departure)
+        self._asked[frame.id] = self._run(self._ask(frame, departure)), departure
+        # Where it has to wait for its turn, nothing else has to: what makes room for it may be among that.
+        if not self._http.is_full:
+            await _left(departure)
 
     async def _take_back(self, frame: Frame) -> None:
         """Take a request back: in the era without sessions, to close its stream says so."""
-        task = self._asked.pop(frames.as_id(frame.params.get("requestId")), None)
-        if not self._stamp.is_modern:
-            await self._tell(frame)
-        elif task:
-            task.cancel()
+        asked = self._asked.pop(frames.as_id(frame.params.get("requestId")), None)
+        has_left = asked is None or asked[1].has_turn
+        if not self._stamp.is_modern and has_left:
+            await self._say(frame)
+        elif asked:
+            asked[0].cancel()
+
+    async def _say(self, frame: Frame) -> None:
+        """Send what has no answer after what was sent of that before, and let a request that follows wait for it.
+
+        Where the one before is still not taken, that would be to wait for ever.
+        """
+        is_stuck = not self._words.is_idle
+        self._words.send(frame.raw)
+        await self._words.room()
+        if not is_stuck:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._words.emptied(), _WORD_SECONDS)
 
     async def _tell(self, frame: Frame) -> None:
         """Send what has no answer; that it did not arrive is recorded."""
         try:
-            async with self._http.exchange("POST", self._headers(frame), frame.raw) as response:
+            async with (
+                asyncio.timeout(_MOST_WORD_SECONDS),
+                self._http.exchange("POST", self._headers(frame), frame.raw, Departure(is_short=True)) as response,
+            ):
                 if not response.is_success:
                     raise UpstreamUnavailable(refusal(response))
+        except TimeoutError:
+            self._report(frame, f"has not taken it within {_MOST_WORD_SECONDS:g} s")
         except GatewayError as exc:
             self._report(frame, str(exc))
+        else:
+            await self._told(frame)
+
+    async def _told(self, frame: Frame) -> None:
+        """Begin what the server expects after a notification that it has taken."""
+        if frame.method != "notifications/initialized":
             return
-        if frame.method == "notifications/initialized":
-            self._handshake = [*self._handshake[:1], frame]
-            # Who asks for something before this stream is there could miss what the server sends because of it.
-            departure = Departure()
-            self._run(self._listen(departure))
-            await _left(departure)
+        self._handshake = [*self._handshake[:1], frame]
+        departure = Departure()
+        before, self._listener = self._listener, self._run(self._listen(departure))
+        if before and before is not asyncio.current_task():
+            before.cancel()
+        # Who asks for something before this stream is there could miss what the server sends because of it.
+        await _left(departure)
 
     async def _ask(self, frame: Frame, departure: Departure) -> None:
         try:
@@ -149,7 +194,7 @@ class RemoteUpstream:
             self.inbox.put_now(self._unanswered(frame, str(exc)))
         finally:
             departure.sent.set()
-            if self._asked.get(frame.id) is asyncio.current_task():
+            if self._is_awaited(frame):
                 del self._asked[frame.id]
 
     async def _answered(self, frame: Frame, departure: Departure) -> None:
@@ -206,8 +251,12 @@ class RemoteUpstream:
             self._stamp.learn(frame, heard)
             return Heard.ANSWER
         # Where the host has taken the request back, no work on it is a reason to wait longer.
-        is_awaited = self._asked.get(frame.id) is asyncio.current_task()
-        return Heard.WORK if heard and heard.method and is_awaited else Heard.NOTHING
+        return Heard.WORK if heard and heard.method and self._is_awaited(frame) else Heard.NOTHING
+
+    def _is_awaited(self, frame: Frame) -> bool:
+        """Tell whether the host still waits for what the current task asks."""
+        asked = self._asked.get(frame.id)
+        return asked is not None and asked[0] is asyncio.current_task()
 
     async def _resume(self, stream: Stream) -> None:
         """Take a stream up again where it broke, until the answer is there or it does not come back."""
@@ -232,7 +281,8 @@ class RemoteUpstream:
             return Heard.NOTHING
 
         session, stream, pause, was_there = self._session, Stream(take), 0.0, False
-        while session == self._session:
+        # A server may give the same session again, or none: who listens anew is told by that it is another task.
+        while session == self._session and self._listener is asyncio.current_task():
             await asyncio.sleep(pause)
             pause = min(2 * pause + max(stream.retry or PAUSE, PAUSE), LONGEST_PAUSE)
             with contextlib.suppress(GatewayError):
