@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from aegis_audit.checks.digest import UNREAD, digest
+from aegis_audit.checks.digest import digest
 from aegis_audit.crew import MAX_JOBS, Crew, hire, jobs_for
 from aegis_audit.segment import Segment
 from aegis_audit.shape import Shapes
@@ -82,7 +82,7 @@ def test_what_a_process_that_is_lost_should_have_digested_is_unread(segments: li
     theirs.close()
     parts = Crew([ours], segments[1:]).parts_of(segments[1])
     assert parts
-    assert [digested for _, digested in parts.digested] == [UNREAD]
+    assert [digested for _, digested in parts.digested] == [((), False)]
 
 
 def test_several_processes_are_started_for_a_large_log_and_none_for_a_small_one() -> None:

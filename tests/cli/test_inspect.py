@@ -262,6 +262,11 @@ def test_an_entry_that_stands_twice_in_one_segment_is_shown_twice(tmp_path: Path
     assert numbers(audit("inspect", write(tmp_path / "audit.log", [*lines, lines[2]]))) == [0, 1, 2, 2]
 
 
+def test_entries_are_shown_in_the_order_in_which_they_stand(tmp_path: Path) -> None:
+    first, second, third = small_log()
+    assert numbers(audit("inspect", write(tmp_path / "audit.log", [second, first, third]))) == [1, 0, 2]
+
+
 def test_standard_input_is_read_once() -> None:
     shown = audit("inspect", "-", stdin=gzip.compress(GOLDEN.read_bytes()))
     assert shown == Outcome(0, GOLDEN_TABLE, "5 shown + 0 filtered + 0 damaged = 5 lines\n")

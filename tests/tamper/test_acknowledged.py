@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.auditor import Outcome, audit
-from support.logs import LogBuilder, write
+from support.logs import LogBuilder, reseal, write
 from support.signed import LOG_KEY, SignedBuilder, epoch_key
 
 # Behind a gap nobody can tell which epoch is in office: there it is the log's own key that counts.
@@ -126,6 +126,15 @@ def test_a_finding_that_stands_in_no_line_is_not_acknowledged(tmp_path: Path, br
     broken.acknowledge()
     cut = gzip.compress(b"".join(broken.first))[:-9]
     assert found(judged(tmp_path, ([cut], broken.log.lines), *ACCEPT)) == (4, [("AEG202", None)])
+
+
+def test_another_entry_in_a_copy_is_not_acknowledged(tmp_path: Path, broken: Broken) -> None:
+    broken.acknowledge()
+    copy = [*broken.first[:-1], reseal(broken.first[-1].replace(b'"status":"ok"', b'"status":"no"'))]
+    assert found(judged(tmp_path, (broken.first, broken.log.lines, copy), *ACCEPT)) == (
+        1,
+        [("AEG201", "another entry came before when it was written"), ("AEG003", None)],
+    )
 
 
 def test_one_that_counts_is_shown_before_those_that_do_not(tmp_path: Path, broken: Broken) -> None:

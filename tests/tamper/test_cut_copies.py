@@ -87,6 +87,54 @@ def test_what_a_copy_was_cut_in_is_no_loss_where_it_is_whole_elsewhere(
         assert (shown.json["damaged"], shown.json["findings"]) == (0, [])
 
 
+@pytest.mark.parametrize("at", [2, 3])
+def test_what_was_written_again_is_no_loss_where_a_copy_was_cut_in_it(
+    tmp_path: Path, rotated: Rotated, at: int
+) -> None:
+    first = write(tmp_path / "audit.log.2", rotated.first)
+    write(tmp_path / "audit.log", rotated.live)
+    write(tmp_path / "audit.log.1", [*rotated.copied[:at], rotated.copied[at][:99]])
+    outcome = judged(tmp_path, "--from-genesis")
+    assert (outcome.status, said(outcome)) == (
+        VALID,
+        [("AEG502", f"entry {at - 1}", f"its first 99 bytes; the whole of it in {first}")],
+    )
+
+
+def test_what_is_torn_is_whole_in_a_segment_of_its_own_log_only(tmp_path: Path, rotated: Rotated) -> None:
+    other = LogBuilder(origin="archive.example/aegis", session_id="ab" * 16)
+    other.open_log()
+    write(tmp_path / "0.log", other.lines)
+    first = write(tmp_path / "1.log", rotated.first)
+    copy = write(tmp_path / "2.log", [*rotated.first[:2], rotated.first[2][:99]])
+    outcome = judged(tmp_path)
+    assert [one["origin"] for one in outcome.json["logs"]] == ["archive.example/aegis", rotated.log.origin]
+    assert (outcome.status, said(outcome)) == (
+        VALID,
+        [("AEG502", "entry 2", f"its first 99 bytes; the whole of it in {first}")],
+    )
+    write(copy, [*rotated.first, *rotated.copied[:3], rotated.copied[3][:99]])
+    first.unlink()
+    assert (judged(tmp_path).status, [one for one, *_ in said(judged(tmp_path))]) == (INCOMPLETE, ["AEG202"])
+
+
+def test_a_damaged_line_does_not_stand_for_what_was_torn(tmp_path: Path, rotated: Rotated) -> None:
+    lines = rotated.first
+    write(tmp_path / "1.log", [*lines[:2], lines[2][:99]])
+    write(tmp_path / "2.log", [*lines[:2], lines[2][:-2] + b" }\n", lines[2]])
+    outcome = judged(tmp_path)
+    assert [one for one, *_ in said(outcome)] == ["AEG202"]
+
+
+def test_what_is_torn_behind_an_entry_that_was_changed_is_damage(tmp_path: Path) -> None:
+    lines = small_log(2)
+    write(tmp_path / "1.log", lines[:3])
+    write(tmp_path / "2.log", [lines[2].replace(b'"status":"ok"', b'"status":"no"'), lines[3][:99]])
+    write(tmp_path / "3.log", lines[3:])
+    shown = audit("inspect", "--format", "json", tmp_path)
+    assert [one["id"] for one in shown.json["findings"]] == ["AEG001", "AEG202"]
+
+
 def test_what_is_torn_and_is_no_beginning_of_the_entry_is_still_missing(tmp_path: Path, rotated: Rotated) -> None:
     write(tmp_path / "audit.log.2", rotated.first)
     write(tmp_path / "audit.log", rotated.live)

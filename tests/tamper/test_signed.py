@@ -96,6 +96,23 @@ def test_an_entry_that_nobody_has_signed_makes_no_signed_log_younger(tmp_path: P
     assert found(judged(path, level=Level.A2, not_before=since)) == []
 
 
+def test_an_entry_of_another_log_makes_no_signed_log_younger(tmp_path: Path) -> None:
+    log, other = SignedBuilder(), LogBuilder(origin="other.example/aegis")
+    log.open_log()
+    log.checkpoint()
+    other.now = log.now + timedelta(days=365)
+    other.open_log()
+    other.call(0)
+    path = write(tmp_path / "audit.log", [log.lines[0], *other.lines, log.lines[1]])
+    since = f"{other.now - timedelta(days=1):%Y-%m-%dT%H:%M:%S.%fZ}"
+    report = judged(path, not_before=since, level=Level.A1)
+    assert [(one.code.identifier, one.found) for one in report.findings if not one.code.is_note] == [
+        ("AEG207", Entry.parse(log.lines[1]).timestamp),
+        ("AEG303", "level A0"),
+        ("AEG002", f"an entry of {ORIGIN!r}"),
+    ]
+
+
 @pytest.mark.parametrize("level", list(Level))
 def test_a_level_that_is_demanded_and_not_reached_is_unverifiable(log: Path, level: Level) -> None:
     assert found(judged(log, keys=(LOG,), level=level)) == ([] if level <= Level.A1 else ["AEG303"])

@@ -327,6 +327,23 @@ def test_a_segment_that_is_written_again_whole_behind_an_earlier_verification_ac
     assert verdict(audit(*options)) == (VALID, [])
 
 
+def test_of_a_segment_that_is_there_twice_the_epochs_are_remembered(tmp_path: Path) -> None:
+    log = SignedBuilder()
+    log.open_log()
+    log.call(0)
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    write(directory / "1.log", log.rotate())
+    log.hand_over()
+    for name in ("2.log", "copy.log"):
+        write(directory / name, log.lines)
+    options = ("verify", "--no-sidecar", "--format", "json", "--state", tmp_path / "state", directory)
+    assert verdict(audit(*options)) == (VALID, [])
+    log.call(1)
+    write(directory / "2.log", [*log.lines, log.checkpoint(log.log_key, epoch_key(0))])
+    assert verdict(audit(*options)) == (TAMPERED, ["AEG013"])
+
+
 def test_how_old_the_last_signed_entry_is_is_known_from_an_earlier_verification(tmp_path: Path) -> None:
     log = SignedBuilder()
     log.now = datetime.now(UTC) - timedelta(hours=2)
