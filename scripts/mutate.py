@@ -31,7 +31,7 @@ _MODULES: Final = (
 )
 """The modules in which a verdict comes about; what shows it is judged by tests of its own."""
 
-_CLI: Final = ("inspect", "prove", "compare", "consistency", "head", "accounting", "jobs")
+_CLI: Final = ("inspect", "prove", "compare", "consistency", "head", "accounting")
 _TESTS: Final = ("tests/tamper", "tests/attacker", "tests/audit", *(f"tests/cli/test_{name}.py" for name in _CLI))
 _LEFT_OUT: Final = (
     "--ignore=tests/tamper/test_second_verifier.py",  # judges the other verifier

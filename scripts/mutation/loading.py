@@ -22,15 +22,13 @@ from mutation.mutants import Mutant
 
 PACKAGE: Final = "aegis_audit"
 _LEFT_OUT: Final = (
-    # What asks of thousands of cases what others ask of a few, or of several processes what others ask of two.
+    # What asks of thousands of cases what others ask of a few.
     "no_memory",
     "cut_short_at_any_byte",
     "in_a_compressed_segment_is_found",
     "bit_that_changes",
     "test_any_history",
     "a crash after each byte",
-    "what_one_says[None]",
-    "what_one_says[5000000]",
     # What needs a process of its own for each command.
     "the_extra_is_needed",
 )
