@@ -58,6 +58,11 @@ FAILURES: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
     "429": ("status", {"status": 429}, "was asked too often (429)"),
     "429 and a time": ("status", {"status": 429, "headers": {"retry-after": "17"}}, "(429); try again in 17 s"),
     "429 and junk": ("status", {"status": 429, "headers": {"retry-after": "soon"}}, "was asked too often (429)"),
+    "429 and a date": (
+        "status",
+        {"status": 429, "headers": {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}},
+        "(429); try again at 2026-10-21 07:28:00 UTC",
+    ),
     "500": ("status", {"status": 500}, "failed (500)"),
     "503": ("status", {"status": 503}, "failed (503)"),
     "to a private address": ("redirect", {"to": PRIVATE}, "redirects to http://169.254.169.254, which is not followed"),

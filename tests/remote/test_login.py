@@ -82,6 +82,15 @@ def test_without_a_browser_the_address_is_printed_and_may_be_opened_anywhere(pla
     _nothing_is_said_of(place, place.secrets(), done.stdout, done.stderr)
 
 
+def test_a_browser_that_opens_a_connection_in_advance_does_not_hold_up_the_login(place: World) -> None:
+    port = int(place.stage.policy.partition("callback_port: ")[2].partition("}")[0])
+    with socket.socket() as idle:
+        done = place.login_by_hand({}, lambda: idle.connect(("127.0.0.1", port)))
+        assert (done.status, len(done.stderr.strip().splitlines())) == (0, 3)
+        assert idle.recv(1) == b""
+    assert done.stderr.startswith("aegis-mcp: to log in, open this address in a browser:\n\n    http://127.0.0.1:")
+
+
 def test_without_a_login_a_call_says_what_to_do(place: World) -> None:
     with place.host() as host:
         why = f"wants somebody to log in; run: aegis-mcp login remote --policy {place.stage.directory}/policy.yaml"

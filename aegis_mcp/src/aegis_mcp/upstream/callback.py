@@ -15,6 +15,7 @@ PATH: Final = "/callback"
 
 _MAX_HEAD: Final = 16 * 1024
 _HEAD_SECONDS: Final = 10.0
+_CLOSING_SECONDS: Final = 1.0
 _PAGE: Final = (
     "<!doctype html><meta charset=utf-8><title>Aegis</title>"
     "<p style='font: 16px sans-serif; margin: 4em'>{}. You can close this window and go back to the terminal."
@@ -34,6 +35,7 @@ class Callback:
     def __init__(self, check: Callable[[Query], None]) -> None:
         self._check = check
         self._returned: asyncio.Future[Query] = asyncio.get_running_loop().create_future()
+        self._open: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     @classmethod
     @asynccontextmanager
@@ -49,8 +51,11 @@ class Callback:
         except OSError as exc:
             remedy = "close what uses it, perhaps another login, or set `callback_port` in the policy"
             raise ConfigError(f"the port {port} of this machine cannot be used: {exc.strerror}; {remedy}") from exc
-        async with server:
+        try:
             yield callback
+        finally:
+            server.close()
+            await callback._hang_up()
 
     async def returned(self, seconds: float) -> Query:
         """Return what the browser has brought.
@@ -63,7 +68,16 @@ class Callback:
         except TimeoutError as exc:
             raise LoginFailed(f"nobody has come back from the browser within {seconds:g} s") from exc
 
+    async def _hang_up(self) -> None:
+        """End every connection: a browser opens some in advance, and says nothing on them for minutes."""
+        for writer in self._open.values():
+            writer.close()
+        if serving := [task for task in self._open if task]:
+            await asyncio.wait(serving, timeout=_CLOSING_SECONDS)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._open[task] = writer
         try:
             async with asyncio.timeout(_HEAD_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -75,6 +89,7 @@ class Callback:
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # not a browser
         finally:
+            del self._open[task]
             writer.close()
 
     def _answer(self, head: str) -> tuple[str, str]:

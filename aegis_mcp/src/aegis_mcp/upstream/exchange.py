@@ -7,6 +7,8 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -282,11 +284,21 @@ def refusal(response: httpx2.Response) -> str:
         aim = origin(response.next_request.url)
         return f"redirects to {aim}, which is not followed; if that is the server that you mean, write it in the policy"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        after = response.headers.get("retry-after", "")
-        return f"was asked too often (429){f'; try again in {after} s' if _SECONDS.fullmatch(after) else ''}"
+        return f"was asked too often (429){_when(response.headers.get('retry-after', ''))}"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return f"failed ({status})"
     return _REFUSALS.get(status, f"answered with HTTP status {status}")
+
+
+def _when(after: str) -> str:
+    """Say when to try again, in words of our own (RFC 9110 §10.2.3, Retry-After); nothing where that is not said."""
+    if _SECONDS.fullmatch(after):
+        return f"; try again in {after} s"
+    try:
+        moment = parsedate_to_datetime(after).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return ""
+    return f"; try again at {moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 async def _is_to_retry(auth: Authorization, response: httpx2.Response, ask: Ask) -> bool:
