@@ -218,6 +218,23 @@ def test_a_cancellation_leaves_where_as_many_requests_are_under_way_as_may_be(tm
     assert stage.verify().returncode == 0
 
 
+def test_answers_to_what_the_server_asks_are_not_behind_requests_that_wait_for_their_turn(tmp_path: Path) -> None:
+    rule = "rules:\n- {id: may-sample, match: {method: sampling/createMessage}, effect: allow}\n"
+    with remote_server(tmp_path) as url, host_of(Stage(tmp_path, policy_for(url) + rule)) as host:
+        host.initialize()
+        for number in range(2 * MAX_CONNECTIONS):
+            params: dict[str, Any] = {"name": "sample", "arguments": {}}
+            host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+        answers: dict[int, str] = {}
+        while len(answers) < 2 * MAX_CONNECTIONS:
+            message = host.receive_message()
+            if "method" in message:
+                host.send({"jsonrpc": "2.0", "id": message["id"], "result": {"role": "assistant"}})
+            else:
+                answers[message["id"]] = text_of(message)
+    assert answers == dict.fromkeys(range(2 * MAX_CONNECTIONS), '{"role": "assistant"}')
+
+
 def test_a_notification_that_the_server_does_not_take_does_not_hold_up_what_comes_after_it(tmp_path: Path) -> None:
     with remote_server(tmp_path) as url:
         stage = Stage(tmp_path, policy_for(url, timeout=60))

@@ -291,16 +291,18 @@ async def _sample(message: Message) -> Response:
     """Ask the host something on the stream of its own request, and answer with what it says."""
     asked: Message = {
         "jsonrpc": "2.0",
-        "id": "sample-1",
+        "id": f"sample-{message['id']}",
         "method": "sampling/createMessage",
         "params": {"messages": []},
     }
     answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-    _answers["sample-1"] = answer
+    _answers[asked["id"]] = answer
 
     async def send() -> AsyncGenerator[bytes]:
         yield _event(asked)
-        yield _event(_text(message, json.dumps(await answer)))
+        answered = json.dumps(await answer)
+        await asyncio.sleep(0.02)  # many of them end at the same time
+        yield _event(_text(message, answered))
 
     return _events(send())
 

@@ -112,8 +112,8 @@ class Http:
 
     @property
     def is_full(self) -> bool:
-        """Return whether as many requests are under way as may be at once."""
-        return sum(each.has_turn for each in self._under_way) >= MAX_CONNECTIONS
+        """Return whether another request would have to wait for its turn, behind those that do already."""
+        return sum(not each.is_short for each in self._under_way) >= MAX_CONNECTIONS
 
     async def close(self) -> None:
         """Close every connection."""
@@ -201,7 +201,8 @@ class Http:
             raise UpstreamUnavailable(self._not_sent(departure, within)) from exc
 
     def _not_sent(self, departure: Departure, within: float) -> str:
-        if self.is_full and departure in self._under_way and not departure.has_turn:
+        is_full = sum(each.has_turn for each in self._under_way) >= MAX_CONNECTIONS
+        if is_full and departure in self._under_way and not departure.has_turn:
             full = f"has {MAX_CONNECTIONS} requests under way, and no more at once"
             return f"{full}: this one has waited {within:g} s for its turn"
         return f"could not be reached within {within:g} s"
