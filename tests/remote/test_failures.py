@@ -259,6 +259,17 @@ def test_a_server_that_cannot_be_reached_is_given_up_after_the_time_of_a_first_c
     assert why == "No answer: the upstream 'remote' could not be reached within 1.2 s"
 
 
+def test_a_server_that_takes_a_connection_and_is_mute_is_explained_and_then_given_up(tmp_path: Path) -> None:
+    with _mute() as port:
+        stage = Stage(tmp_path, policy_for(f"http://127.0.0.1:{port}/mcp", timeout=2))
+        with host_of(stage) as host:
+            why = text_of(host.initialize())
+            said = [json.loads(line) for line in host.lines[:-1]]
+    waits = "The upstream 'remote' has not answered within 1.2 s; it is given up after 2 s"
+    assert [one["params"] for one in said] == [{"level": "warning", "logger": "aegis-mcp", "data": waits}]
+    assert why == "No answer: the upstream 'remote' has not answered within 2 s"
+
+
 def test_a_name_that_does_not_exist_is_explained(tmp_path: Path) -> None:
     why = _explained(Stage(tmp_path, policy_for("https://nowhere.invalid/mcp")))
     assert "'remote' could not be reached within 1.2 s" in why or "the name 'nowhere.invalid' cannot be" in why

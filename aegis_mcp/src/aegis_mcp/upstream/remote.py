@@ -187,6 +187,7 @@ class RemoteUpstream:
         await _left(departure)
 
     async def _ask(self, frame: Frame, departure: Departure) -> None:
+        explanation = self._run(self._explain_wait()) if frame.method == "initialize" else None
         try:
             await self._answered(frame, departure)
         except GatewayError as exc:
@@ -194,8 +195,20 @@ class RemoteUpstream:
             self.inbox.put_now(self._unanswered(frame, str(exc)))
         finally:
             departure.sent.set()
+            if explanation:
+                explanation.cancel()
             if self._is_awaited(frame):
                 del self._asked[frame.id]
+
+    async def _explain_wait(self) -> None:
+        """Say what the host's start waits for: a server that takes a connection and is mute may be down, or slow."""
+        await asyncio.sleep(_FIRST_CONTACT_SECONDS)
+        text = (
+            f"The upstream {self._endpoint.name!r} has not answered within {_FIRST_CONTACT_SECONDS:g} s; "
+            f"it is given up after {self._endpoint.timeout:g} s"
+        )
+        message = {"level": "warning", "logger": "aegis-mcp", "data": text}
+        self.inbox.put_now(frames.notification("notifications/message", message))
 
     async def _answered(self, frame: Frame, departure: Departure) -> None:
         """Ask, and see that the answer arrives; in a session that the server has forgotten, ask again in a new one."""
