@@ -189,6 +189,19 @@ def test_what_was_verified_before_is_not_missed_in_a_copy_that_was_cut(tmp_path:
     )
 
 
+def test_what_is_missing_behind_an_entry_that_was_verified_before_is_missing(tmp_path: Path, rotated: Rotated) -> None:
+    home, state = tmp_path / "log", tmp_path / "verified.state"
+    home.mkdir()
+    whole = write(home / "audit.log", rotated.copied[:6])
+    assert judged(home, "--state", state).status == VALID
+    whole.unlink()
+    write(home / "audit.log.1", [*rotated.copied[:5], rotated.copied[5][:99]])
+    write(home / "audit.log", rotated.live[-2:])
+    outcome = judged(home, "--state", state)
+    missing = [one["expected"] for one in outcome.json["findings"] if one["id"] == "AEG201"]
+    assert (outcome.status, missing) == (INCOMPLETE, ["entries 6 to 8"])
+
+
 def test_an_acknowledged_line_behind_what_was_written_again_hides_no_entries(tmp_path: Path) -> None:
     rotated = Rotated(log := SignedBuilder())
     torn = rotated.copied[4][:99]

@@ -159,6 +159,8 @@ def examine(
     anchorings = [hold(anchor, ledgers.all, ends_by_log, knowledge.trust) for anchor in knowledge.claimed]
     coverages = {log.origin: cover(log, ledgers.all, knowledge.trust, anchorings) for log in logs}
     ends = [compare_end(sidecar, logs, anchorings) for sidecar in knowledge.sidecars]
+    continued = {one.segment.path: one.next for one in scans if one.next}
+    found.revise(lambda finding: _torn(finding, continued, logs, knowledge.verified))
     found.add_all(_between(scans, logs, knowledge.verified))
     found.add_all(_demanded(logs, coverages, knowledge.verified, demands))
     found.add_all(_nothing(scans, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
@@ -174,8 +176,6 @@ def examine(
     for end in ends:
         at_end = check_end(end, logs, [segment.path for segment in given], knowledge.booted)
         found.add_all(_unless_moved(at_end, moved))
-    continued = {one.segment.path: one.next for one in scans if one.next}
-    found.revise(lambda finding: _torn(finding, continued, logs, knowledge.verified))
     claims = [claim for one in scans for claim in one.claims]
     acknowledged = Acknowledgements(logs, continued, claims, signed_acknowledgements(ledgers.all, knowledge.trust))
     found.revise(acknowledged.look_up)

@@ -179,5 +179,6 @@ def check_torn(finding: Finding, before: Run, log: Log, earlier: Iterable[range]
         where = "the whole of it was verified before"
     else:
         return finding
+    before.has_damage_after = False  # so that what is missing behind this entry is missed
     place = replace(finding.place, seq=seq)
     return Finding(FindingCode.OVERLAP, place, f"entry {seq}", f"its first {fragment.length} bytes; {where}")

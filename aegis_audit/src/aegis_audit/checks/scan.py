@@ -133,9 +133,9 @@ class _Scanner:
             self._add(FindingCode.UNREADABLE, Place(self._path), "a readable segment", exc.reason)
         except DamagedSegment as exc:
             self._damage.add_end(exc, self._result.size)
-        self._damage.close(self._run)
-        self._damage.finish()
         self._result.lines, self._result.last, self._result.next = self._lines, self._run, self._next_run()
+        self._damage.close(self._result.next)
+        self._damage.finish()
         return self._result
 
     def _read_parts(self, parts: Parts, count: Callable[[int], None]) -> None:
