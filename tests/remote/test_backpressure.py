@@ -126,7 +126,6 @@ def test_a_burst_of_calls_gets_every_answer(tmp_path: Path) -> None:
     with remote_server(tmp_path) as url, host_of(Stage(tmp_path, policy_for(url))) as host:
         host.initialize()
         for number in range(CALLS):
-            params = {"name": "echo", "arguments": {"n": number}}
-            host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+            host.send_call(number, "echo", {"n": number})
         answers = {(answer := host.receive_message())["id"]: text_of(answer) for _ in range(CALLS)}
     assert answers == {number: json.dumps({"n": number}) for number in range(CALLS)}

@@ -150,8 +150,7 @@ def test_a_request_that_the_host_has_taken_back_is_given_up_whatever_the_server_
     with host_of(stage) as host:
         host.initialize()
         events = f"data: {WORK['progress']}\n\n"
-        params: dict[str, Any] = {"name": "repeated", "arguments": {"events": events}}
-        host.send({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+        host.send_call(1, "repeated", {"events": events})
         assert host.receive_message()["method"] == "notifications/progress"
         host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
         wait_until(lambda: len(failed()) > 0)
@@ -174,8 +173,7 @@ def test_an_answer_to_another_call_is_passed_on_and_is_no_work_on_the_call_whose
     with host_of(stage) as host:
         host.initialize()
         for number, (tool, arguments) in calls.items():
-            params = {"name": tool, "arguments": arguments}
-            host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+            host.send_call(number, tool, arguments)
         answers = [host.receive_message() for _ in calls]
         assert text_of(host.call("echo", {})) == "{}"
     assert [(answer["id"], text_of(answer)) for answer in answers] == [
@@ -387,8 +385,7 @@ def test_a_server_that_ends_nothing_does_not_hold_up_the_end(tmp_path: Path, num
         with host_of(stage) as host:
             host.initialize()
             for request in range(3):
-                params: dict[str, Any] = {"name": "silent", "arguments": {}}
-                host.send({"jsonrpc": "2.0", "id": request, "method": "tools/call", "params": params})
+                host.send_call(request, "silent")
             wait_until(lambda: len(requests_received(stage)) == 6)  # three calls, the handshake and its stream
             start = time.monotonic()
             if number is not None:

@@ -159,8 +159,7 @@ def test_gateways_that_renew_at_once_use_a_refresh_token_only_once(place: World)
         _expire(place)
         for host in hosts:
             for number in range(3):
-                params = {"name": "greet", "arguments": {"name": "Bob"}}
-                host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+                host.send_call(number, "greet", {"name": "Bob"})
         answers = [text_of(host.receive_message()) for host in hosts for _ in range(3)]
     finally:
         for host in hosts:

@@ -163,8 +163,7 @@ def test_what_the_server_asks_of_the_host_is_judged_and_its_answer_goes_back(tmp
         stage = Stage(tmp_path, policy_for(url) + rule)
         with host_of(stage) as host:
             host.initialize()
-            params: dict[str, Any] = {"name": "sample", "arguments": {}}
-            host.send({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params})
+            host.send_call(5, "sample")
             asked = host.receive_message()
             assert asked["method"] == "sampling/createMessage"
             host.send({"jsonrpc": "2.0", "id": asked["id"], "result": {"role": "assistant"}})
@@ -206,8 +205,7 @@ def test_a_cancellation_leaves_where_as_many_requests_are_under_way_as_may_be(tm
         with host_of(stage) as host:
             host.initialize()
             for number in range(MAX_CONNECTIONS):
-                params: dict[str, Any] = {"name": "silent", "arguments": {}}
-                host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+                host.send_call(number, "silent")
             host.send({"jsonrpc": "2.0", "id": "waiting", "method": "ping"})
             for number in ("waiting", 0):
                 host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}})
@@ -223,8 +221,7 @@ def test_answers_to_what_the_server_asks_are_not_behind_requests_that_wait_for_t
     with remote_server(tmp_path) as url, host_of(Stage(tmp_path, policy_for(url) + rule)) as host:
         host.initialize()
         for number in range(2 * MAX_CONNECTIONS):
-            params: dict[str, Any] = {"name": "sample", "arguments": {}}
-            host.send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+            host.send_call(number, "sample")
         answers: dict[int, str] = {}
         while len(answers) < 2 * MAX_CONNECTIONS:
             message = host.receive_message()
@@ -252,8 +249,7 @@ def test_a_cancellation_is_sent_in_the_era_of_the_handshake(tmp_path: Path) -> N
         stage = Stage(tmp_path, policy_for(url))
         with host_of(stage) as host:
             host.initialize()
-            params: dict[str, Any] = {"name": "silent", "arguments": {}}
-            host.send({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+            host.send_call(1, "silent")
             host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
             host.call("echo", {})
         sent = [json.loads(frame)["method"] for frame in _frames(stage)]

@@ -92,6 +92,11 @@ class RawHost:
         self.send({"jsonrpc": "2.0", "id": request_id, "method": method, "params": dict(params or {})})
         return self.answer_to(request_id)
 
+    def send_call(self, request_id: int | str, tool: str, arguments: Mapping[str, Any] | None = None) -> None:
+        """Send a call of a tool under this id, and wait for nothing."""
+        params = {"name": tool, "arguments": dict(arguments or {})}
+        self.send({"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params})
+
     def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Call a tool and return the whole response."""
         return self.request("tools/call", {"name": tool, "arguments": dict(arguments)})

@@ -280,7 +280,7 @@ async def _die_later(message: Message) -> Response:
 @_call
 async def _forget(message: Message) -> Response:
     """Forget every session, and answer the next handshakes in the way that is asked for."""
-    global _introduction  # noqa: PLW0603
+    global _introduction  # noqa: PLW0603 - a process is one server
     _sessions.clear()
     _introduction = message["params"]["arguments"].get("answer", _introduction)
     return JSONResponse(_text(message, "who are you?"))
@@ -369,7 +369,7 @@ async def _endlessly() -> AsyncGenerator[bytes]:
 
 
 def _forgetfully() -> Response:
-    global _is_forgotten  # noqa: PLW0603
+    global _is_forgotten  # noqa: PLW0603 - a process is one server
     _is_forgotten = not _is_forgotten
     return _stream(_event(None, retry=10)) if _is_forgotten else Response("no such session", 404)
 
