@@ -300,14 +300,19 @@ def test_what_is_read_again_from_the_opening_of_a_segment_on_stays_signed(tmp_pa
     assert verdict(outcome) == ((TAMPERED, ["AEG013"]) if is_whole else (VALID, []))
 
 
-def test_a_segment_that_is_written_again_whole_behind_an_earlier_verification_accuses_nobody(tmp_path: Path) -> None:
+def handed_over(directory: Path) -> tuple[SignedBuilder, Path]:
+    """Write the first segment of a log into a directory of its own; the next one begins with a handover."""
     log = SignedBuilder()
     log.open_log()
     log.call(0)
-    directory = tmp_path / "logs"
     directory.mkdir()
     write(directory / "audit.log.1", log.rotate())
     log.hand_over()
+    return log, directory
+
+
+def test_a_segment_that_is_written_again_whole_behind_an_earlier_verification_accuses_nobody(tmp_path: Path) -> None:
+    log, directory = handed_over(tmp_path / "logs")
     log.call(1)
     log.checkpoint()
     path, start = write(directory / "audit.log", log.lines), log.head.seq + 1 - len(log.lines)
@@ -328,13 +333,7 @@ def test_a_segment_that_is_written_again_whole_behind_an_earlier_verification_ac
 
 
 def test_of_a_segment_that_is_there_twice_the_epochs_are_remembered(tmp_path: Path) -> None:
-    log = SignedBuilder()
-    log.open_log()
-    log.call(0)
-    directory = tmp_path / "logs"
-    directory.mkdir()
-    write(directory / "1.log", log.rotate())
-    log.hand_over()
+    log, directory = handed_over(tmp_path / "logs")
     for name in ("2.log", "copy.log"):
         write(directory / name, log.lines)
     options = ("verify", "--no-sidecar", "--format", "json", "--state", tmp_path / "state", directory)
