@@ -32,6 +32,7 @@ from aegis_mcp.policy.evaluation import decide
 from aegis_mcp.policy.model import Policy
 from aegis_mcp.settings import OnFailure
 from aegis_mcp.upstream.catalog import Catalog
+from aegis_mcp.upstream.link import DONE
 
 OpenPins = Callable[[Policy], Pins | None]
 """Opens the pins that a policy asks for; None where it trusts every definition."""
@@ -73,14 +74,14 @@ class Enforcement:
         self._from_upstream = Lane(forward=to_host, answer=to_upstream)
 
     def host_sent(self, lines: Sequence[bytes]) -> Awaitable[None]:
-        """Take frames from the host through the gate, in order."""
+        """Take frames from the host through the gate, in order; return what there is to wait for, mostly `DONE`."""
         return self._pass([self._judge(line, self._from_host, self._from_upstream) for line in lines if line.strip()])
 
     def upstream_sent(self, lines: Sequence[bytes]) -> Awaitable[None]:
-        """Take frames from the upstream through the gate, in order."""
+        """Take frames from the upstream through the gate, in order; return what there is to wait for, as above."""
         return self._pass([self._judge(line, self._from_upstream, self._from_host) for line in lines if line.strip()])
 
-    async def _pass(self, passages: list[Passage]) -> None:
+    def _pass(self, passages: list[Passage]) -> Awaitable[None]:
         """Write the entries of what has arrived together, then let each frame take its way."""
         drafts: list[Draft] = []
         is_weighty = False
@@ -91,12 +92,26 @@ class Enforcement:
         if lost:
             drafts.insert(0, self._keeper.security(EventKind.ENTRIES_LOST, {"count": lost}))
         try:
-            # Mostly there is nothing to wait for: to ask first is quicker than to await.
-            if drafts and not self._recorder.append(drafts, is_write=is_weighty):
-                await self._recorder.commit(drafts, is_write=is_weighty)
+            is_written = not drafts or self._recorder.append(drafts, is_write=is_weighty)
         except AuditUnavailable as exc:
             self._carry_out_unrecorded(passages, str(exc))
-            return
+            return DONE
+        if not is_written:
+            return self._pass_later(passages, self._recorder.commit(drafts, is_write=is_weighty), lost)
+        self._carry_out(passages, lost)
+        return DONE
+
+    async def _pass_later(self, passages: list[Passage], commit: Awaitable[None], lost: int) -> None:
+        """Do what `_pass` does where the entries take a while."""
+        try:
+            await commit
+        except AuditUnavailable as exc:
+            self._carry_out_unrecorded(passages, str(exc))
+        else:
+            self._carry_out(passages, lost)
+
+    def _carry_out(self, passages: list[Passage], lost: int) -> None:
+        """Let each frame take its way; the log knows now of so many entries that it had lost before."""
         self._unrecorded -= lost
         for passage in passages:
             carry_out(passage)

@@ -48,7 +48,7 @@ class Gateway:
             raise
         host_in, host_out = await wire.read_lines(wire_in), await wire.write_lines(wire_out)
         self._gate.connect(to_host=host_out.send, to_upstream=link.outbox.send)
-        inward = asyncio.create_task(relay.pump(host_in, self._gate.host_sent, self._upstream.room, host_out.room))
+        inward = asyncio.create_task(relay.pump(host_in, self._gate.host_sent, self._upstream, host_out))
         # Not for room at the upstream: one that answers before it reads on would wait for us, and we for it.
         outward = asyncio.create_task(self._upstream.run(host_out))
         reload = asyncio.create_task(self._policy.run())

@@ -6,16 +6,42 @@ end has room: order is kept and memory is bounded by what the two peers have in 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
+from operator import attrgetter
+from typing import Final, Protocol
 
-from aegis_mcp.upstream.link import Source
+from aegis_mcp.upstream.link import DONE, Gate, Source
 
 
-async def pump(
-    inbox: Source, gate: Callable[[Sequence[bytes]], Awaitable[None]], *rooms: Callable[[], Awaitable[None]]
-) -> None:
+class End(Protocol):
+    """Where the gate sends to."""
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether enough of what was sent before has been taken."""
+        ...
+
+    async def room(self) -> None:
+        """Wait until enough of what was sent before has been taken."""
+        ...
+
+
+async def pump(inbox: Source, gate: Gate, *ends: End) -> None:
     """Take lines through the gate until the inbox ends; wait for room at each end that the gate sends to."""
-    while lines := await inbox.batch():
-        await gate(lines)
-        for room in rooms:
-            await room()
+
+    def take(lines: Sequence[bytes]) -> Awaitable[None]:
+        passing = gate(lines)
+        is_done = passing is DONE and all(map(_HAS_ROOM, ends))
+        return DONE if is_done else _wait(passing, ends)
+
+    while lines := await inbox.batch(take):
+        await take(lines)
+
+
+async def _wait(passing: Awaitable[None], ends: Sequence[End]) -> None:
+    await passing
+    for end in ends:
+        await end.room()
+
+
+_HAS_ROOM: Final = attrgetter("has_room")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Final
 
@@ -79,6 +79,11 @@ class Supervisor:
         await self._record(EventKind.UPSTREAM_STARTED, command=self._served.address)
         return self._link
 
+    @property
+    def has_room(self) -> bool:
+        """Return whether the upstream has taken enough of what was sent before."""
+        return self._link is None or self._link.outbox.has_room
+
     async def room(self) -> None:
         """Wait until the upstream has taken enough of what was sent before."""
         if self._link:
@@ -111,7 +116,7 @@ class Supervisor:
 
     async def _serve(self, link: Link, to_host: Sink) -> str:
         """Pass on what an upstream sends until it ends; return how it did."""
-        passing = asyncio.create_task(relay.pump(link.inbox, partial(self._take, link), to_host.room))
+        passing = asyncio.create_task(relay.pump(link.inbox, partial(self._take, link), to_host))
         ended = asyncio.create_task(link.ended())
         try:
             await asyncio.wait({passing, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -125,10 +130,9 @@ class Supervisor:
             ended.cancel()
         return why
 
-    async def _take(self, link: Link, lines: Sequence[bytes]) -> None:
-        await self._gate.upstream_sent(lines)
-        if self._gate.handshake.held:
-            link.inbox.close()
+    def _take(self, link: Link, lines: Sequence[bytes]) -> Awaitable[None]:
+        passing = self._gate.upstream_sent(lines)
+        return _last(passing, link) if self._gate.handshake.held else passing
 
     async def _exchange(self, held: Frame) -> None:
         """Replace an upstream that does not take the host's `initialize` any more by a fresh one, which does."""
@@ -209,6 +213,12 @@ class Supervisor:
 
     async def _record(self, kind: EventKind, **details: object) -> None:
         await self._events.record(kind, server=self._served.name, **details)
+
+
+async def _last(passing: Awaitable[None], link: Link) -> None:
+    """Let these be the last lines that are taken from a link."""
+    await passing
+    link.inbox.close()
 
 
 async def _end(link: Link) -> str:

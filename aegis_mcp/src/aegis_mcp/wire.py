@@ -16,6 +16,7 @@ import threading
 from typing import Final, cast
 
 from aegis_mcp.frame import END_SIZE, MAX_FRAME
+from aegis_mcp.upstream.link import DONE, Gate
 
 _HIGH_WATER: Final = 4 * 1024 * 1024
 _MOST_UNSENT: Final = 64 * 1024 * 1024
@@ -41,17 +42,25 @@ class Inbox(asyncio.Protocol):
         self._lines: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._shortcut: Gate | None = None
+        self._passing: asyncio.Future[None] | None = None
         self._is_over = False
 
-    async def batch(self) -> list[bytes]:
+    async def batch(self, shortcut: Gate | None = None) -> list[bytes]:
         """Return the lines that have arrived, LF excluded, waiting for the first; empty once the peer has closed.
+
+        While it waits, lines go through the `shortcut` as soon as they arrive, without another turn of the event loop.
+        What comes before that is done with them stays until then: nothing overtakes.
 
         A line of more than `MAX_FRAME` bytes loses what is too much of its middle: one byte more than a frame may have
         is left of it.
         """
-        if not self._lines and not self._is_over:
-            self._waiter = asyncio.get_running_loop().create_future()
+        while not self._lines and not self._is_over:
+            self._waiter, self._shortcut = asyncio.get_running_loop().create_future(), shortcut
             await self._waiter
+            if self._passing:
+                passing, self._passing = self._passing, None
+                await passing
         if len(self._lines) > _MOST_LINES:
             await asyncio.sleep(0)  # what has arrived elsewhere has its turn
             lines, self._lines = self._lines[:_MOST_LINES], self._lines[_MOST_LINES:]
@@ -75,7 +84,7 @@ class Inbox(asyncio.Protocol):
             if part:
                 self._keep(part)
         if self._lines:
-            self._wake()
+            self._hand_over()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Hand over what is left: a last line without LF is a line."""
@@ -89,6 +98,24 @@ class Inbox(asyncio.Protocol):
             self._end_line()
         self._is_over = True
         self._wake()
+
+    def _hand_over(self) -> None:
+        """Pass what has arrived through the shortcut; where there is none, or it is much at once, wake who waits."""
+        waiter, shortcut = self._waiter, self._shortcut
+        if not waiter or waiter.done():
+            return
+        if not shortcut or len(self._lines) > _MOST_LINES or self._size > _HIGH_WATER:
+            waiter.set_result(None)
+            return
+        lines, self._lines, self._size = self._lines, [], 0
+        try:
+            passing = shortcut(lines)
+        except Exception as exc:  # noqa: BLE001 - who waits gets it: the event loop would print it and go on
+            waiter.set_exception(exc)
+            return
+        if passing is not DONE:
+            self._passing = asyncio.ensure_future(passing)
+            waiter.set_result(None)
 
     def _keep(self, part: bytes) -> None:
         room = MAX_FRAME + 1 - self._unfinished_size
@@ -132,10 +159,14 @@ class Outbox(asyncio.BaseProtocol):
                 self._transport.abort()
                 self.is_closed = True
 
+    @property
+    def has_room(self) -> bool:
+        """Return whether the peer has taken enough of what was sent before."""
+        return self._room.is_set()
+
     async def room(self) -> None:
         """Wait until the peer has taken enough of what was sent before."""
-        if not self._room.is_set():
-            await self._room.wait()
+        await self._room.wait()
 
     async def gone(self) -> None:
         """Wait until the peer does not take any more."""

@@ -5,15 +5,32 @@ One link is one life of an upstream: it ends once, and a fresh one is started fo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Final, Protocol, TypeAlias
+
+
+class _Done:
+    """Nothing to wait for: who awaits it goes on at once."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+DONE: Final[Awaitable[None]] = _Done()
+"""What there is to wait for where everything is done."""
+
+Gate: TypeAlias = Callable[[Sequence[bytes]], Awaitable[None]]
+"""Takes lines, and returns what there is to wait for before it takes more: `DONE` if there is nothing."""
 
 
 class Source(Protocol):
     """Where lines come from."""
 
-    async def batch(self) -> list[bytes]:
-        """Return every line that has arrived, LF excluded, waiting for the first; empty once there will be no more."""
+    async def batch(self, shortcut: Gate | None = None) -> list[bytes]:
+        """Return every line that has arrived, LF excluded, waiting for the first; empty once there will be no more.
+
+        While it waits, lines may go through the `shortcut` as soon as they arrive; then it goes on waiting.
+        """
         ...
 
     def close(self) -> None:
@@ -26,6 +43,11 @@ class Sink(Protocol):
 
     def send(self, *lines: bytes) -> None:
         """Send lines, LF excluded, in order and without waiting; to a peer that has gone, nothing."""
+        ...
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether the peer has taken enough of what was sent before."""
         ...
 
     async def room(self) -> None:

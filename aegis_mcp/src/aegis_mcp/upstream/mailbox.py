@@ -7,6 +7,8 @@ import contextlib
 from collections import deque
 from typing import Final
 
+from aegis_mcp.upstream.link import Gate
+
 _HIGH_WATER: Final = 4 * 1024 * 1024
 _MOST_UNSENT: Final = 64 * 1024 * 1024
 """Bytes that wait to be sent at the most; one that takes them no faster is cut off."""
@@ -23,7 +25,7 @@ class Arrivals:
         self._room.set()
         self._is_over = False
 
-    async def batch(self) -> list[bytes]:
+    async def batch(self, shortcut: Gate | None = None) -> list[bytes]:  # noqa: ARG002 - who puts lines in goes on
         """Return every line that has arrived, waiting for the first; empty once there will be no more."""
         if not self._is_over:
             await self._some.wait()
@@ -89,6 +91,11 @@ class Departures:
     async def emptied(self) -> None:
         """Wait until everything has left."""
         await self._idle.wait()
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether enough of what was sent before has left."""
+        return self._room.is_set()
 
     async def room(self) -> None:
         """Wait until enough of what was sent before has left."""
