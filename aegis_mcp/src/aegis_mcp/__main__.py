@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any, Final, NoReturn
 
-import click
-
 from aegis_audit import streams
 from aegis_audit.escape import defuse
-from aegis_mcp.cli import cli
 from aegis_mcp.errors import ConfigError, GatewayError
 
 _USAGE: Final = 2
@@ -27,7 +25,7 @@ def main() -> NoReturn:
         streams.prepare()
         status = _run()
         sys.stdout.flush()
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         status = streams.INTERRUPTED
         streams.discard(sys.stdout)  # whoever reads it may be the one who does not go on
     except BrokenPipeError:
@@ -41,11 +39,18 @@ def main() -> NoReturn:
 
 
 def _run() -> int:
+    gc.disable()  # until a command is loaded: loading leaves no garbage, and to look for some takes a part of the time
+    import click  # noqa: PLC0415 - so that this is loaded without it as well
+
+    from aegis_mcp.cli import cli  # noqa: PLC0415 - as above
+
     command: Any = cli
     try:
         # Not `main` of the command: it ends with the status of a failure when the reader of the output has gone.
         with command.make_context("aegis-mcp", sys.argv[1:]) as context:
             status = command.invoke(context)
+    except click.Abort as exc:
+        raise KeyboardInterrupt from exc
     except click.exceptions.Exit as exc:  # --help and --version
         return exc.exit_code
     except click.ClickException as exc:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +34,8 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         command = getattr(import_module(f"aegis_mcp.cli.{cmd_name}"), cmd_name)
+        if cmd_name != "wrap":  # what serves has more to load, and looks for garbage from then on
+            gc.enable()
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

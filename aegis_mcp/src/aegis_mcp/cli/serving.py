@@ -136,8 +136,10 @@ def _serve(wire: Wire, chosen: tuple[Policy, PolicyWatch], served: Served, audit
     reload = PolicyReload(served.name, gate, events, watch)
     gateway = Gateway(gate, Supervisor(served, gate, events), events, reload)
     anchoring.resume()
+    make_loop = _loop_factory()
     gc.freeze()  # what a start has made stays: no collection needs to look at it again
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    gc.enable()
+    with asyncio.Runner(loop_factory=make_loop) as runner:
         runner.run(gateway.run(*wire))
     anchoring.close(_ANCHOR_SECONDS)
 
