@@ -17,7 +17,8 @@ _INVISIBLE: Final = (
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 _ACCENT: Final = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
-_DECEPTIVE: Final = re.compile(f"{_INVISIBLE}|(?<={_ACCENT}{{2}}){_ACCENT}")
+# Most texts are ASCII: the first that is not has it compiled.
+_DECEPTIVE: Final = f"{_INVISIBLE}|(?<={_ACCENT}{{2}}){_ACCENT}"
 _BEYOND_ASCII: Final = re.compile(r"[^ -~\n]")
 _SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -33,7 +34,7 @@ def escape(text: str) -> str:
 def defuse(text: str) -> str:
     """Return `text` as `escape` does, but with backslashes as they are: for a message that quotes what it cites."""
     if not text.isascii():
-        text = _DECEPTIVE.sub(lambda match: _code(match[0]), text)
+        text = re.sub(_DECEPTIVE, lambda match: _code(match[0]), text)
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else _code(character) for character in text)

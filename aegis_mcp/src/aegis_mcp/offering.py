@@ -7,7 +7,6 @@ pinned. A list of which nothing is left out stays as it came, byte for byte.
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
@@ -185,6 +184,8 @@ class Offering:
 
     def _explain(self, change: Change) -> str:
         """Say what has changed, and the commands that show it and that resolve it."""
+        import shlex  # noqa: PLC0415 - only a change needs it
+
         what = f"{change.kind.value} {_shown(change.name)}"
         whys = {"changed": "has changed since it was trusted", "unwritable": "cannot be pinned"}
         why = whys.get(change.why, "is not among what was trusted")

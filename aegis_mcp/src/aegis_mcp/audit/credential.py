@@ -60,7 +60,7 @@ _NAMES: Final = (
 # Every credential has one of these; most text has none of them, and one pass over one class of characters says so.
 _WORTH_A_LOOK: Final = re.compile(r"[\w.-]{12}|[=:@]|-----|(?i:bearer|basic|token|digest)")
 _AUTHORIZATION: Final = re.compile(r"(?i)\b(bearer|basic|token|digest)([ \t]{1,4})([\w.~+/=-]{6,})")
-_IN_URL: Final = re.compile(r"(://[^\s/@:]{0,256}:)([^\s/@]{1,256})(@)")
+_IN_URL: Final = r"(://[^\s/@:]{0,256}:)([^\s/@]{1,256})(@)"
 
 
 # The two are long, and compiling them takes a good part of a start: the first text that is worth a look pays for it.
@@ -83,7 +83,7 @@ def replace(text: str, stand_in: Callable[[str], str]) -> str:
         return text
     text = _issued().sub(lambda found: stand_in(found[0]), text)
     if "://" in text:
-        text = _IN_URL.sub(lambda found: found[1] + _once(found[2], stand_in) + found[3], text)
+        text = re.sub(_IN_URL, lambda found: found[1] + _once(found[2], stand_in) + found[3], text)
     text = _AUTHORIZATION.sub(lambda found: found[1] + found[2] + _once(found[3], stand_in), text)
     if "=" in text or ":" in text:
         text = _assigned().sub(lambda found: found[1] + _once(found[2], stand_in), text)
@@ -95,7 +95,7 @@ def may_be_in(encoded: bytes) -> bool:
     # What is escaped is not looked at here, nor what stands before an @ in a URL, nor what only looks like a letter.
     if _BACKSLASH in encoded or _AT in encoded or not encoded.isascii():
         return True
-    if _TELLTALE.search(encoded.lower().translate(None, _SEPARATORS)):
+    if _telltale().search(encoded.lower().translate(None, _SEPARATORS)):
         return True
     return bool(_LONG_WORD.search(encoded) and _issued().search(encoded.decode("ascii")))
 
@@ -105,6 +105,12 @@ def is_secret_name(name: str) -> bool:
     """Tell whether a key names a secret, whatever its style: `api_key`, `apiKey`, `X-Api-Key`, `DB_PASSWORD`."""
     words = [word.lower() for word in _WORDS.findall(name[:200])]
     return any("".join(words[i:j]) in _SECRET_WORDS for i in range(len(words)) for j in range(i + 1, i + 4))
+
+
+@cache
+def _telltale() -> re.Pattern[bytes]:
+    shortest = (word for word in _TELLTALES if not any(other in word for other in _TELLTALES - {word}))
+    return re.compile("|".join(sorted(shortest)).encode())
 
 
 def _once(text: str, stand_in: Callable[[str], str]) -> str:
@@ -126,9 +132,6 @@ _SECRET_WORDS: Final = frozenset(
 
 # However a name is divided into words, or put before a value, one of these is in its letters and digits.
 _TELLTALES: Final = _SECRET_WORDS | {"bearer", "basic", "token", "digest"}
-_TELLTALE: Final = re.compile(
-    "|".join(sorted(word for word in _TELLTALES if not any(other in word for other in _TELLTALES - {word}))).encode()
-)
 # Every form that issuers have has one, but for private keys, which say that they are some.
 _LONG_WORD: Final = re.compile(rb"[\w-]{11}")
 _SEPARATORS: Final = bytes(code for code in range(128) if not chr(code).isalnum())

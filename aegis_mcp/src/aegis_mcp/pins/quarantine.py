@@ -17,7 +17,6 @@ from aegis_audit.value import Value
 from aegis_mcp.errors import ConfigError
 from aegis_mcp.pins.book import MAX_DEFINITIONS, Binding, Book, Section, program_of
 from aegis_mcp.pins.definition import MAX_DEFINITION, Definition, Key, Kind
-from aegis_mcp.pins.difference import summarize
 from aegis_mcp.pins.storage import PinFile
 
 _POLL_SECONDS: Final = 1.0
@@ -201,6 +200,8 @@ class Pins:
         if self._section.trusts(key, definition):
             return _Offer(definition.sha256, ())
         pin = self._section.pinned.get(key)
+        from aegis_mcp.pins.difference import summarize  # noqa: PLC0415 - only a change needs it
+
         lines = summarize(pin.body if pin else None, definition.body)
         if definition.size > MAX_DEFINITION:
             lines = (f"{definition.size} bytes, and at most {MAX_DEFINITION} can be pinned", *lines)

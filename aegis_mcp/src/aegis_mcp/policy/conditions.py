@@ -27,7 +27,7 @@ from aegis_mcp.policy.model import (
     Within,
 )
 
-_HOST: Final = re.compile(r"[a-z0-9*?._:-]+")
+_HOST: Final = r"[a-z0-9*?._:-]+"
 
 
 class Conditions(Fields):
@@ -107,7 +107,7 @@ class Conditions(Fields):
 
     def _hosts(self, where: Located) -> Globs:
         for one in self.one_or_more(where):
-            if not _HOST.fullmatch(self.text(one)):
+            if not re.fullmatch(_HOST, self.text(one)):
                 self.note(one, "this must be a host in lower case, without scheme and brackets; * and ? are wildcards")
         return self.globs(where)
 

@@ -16,13 +16,14 @@ REMOTE: Final = ("url", "auth", "allow_private", "timeout")
 """The keys of an upstream that concern its address."""
 
 _LONGEST_SILENCE: Final = 3600
-_REFERENCE: Final = re.compile(r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}|\$\{keyring:[^/{}]+/[^{}]+\}")
-_PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# Compiled by the first policy that has such a text: most have no remote server.
+_REFERENCE: Final = r"\$\{env:[A-Za-z_][A-Za-z0-9_]*\}|\$\{keyring:[^/{}]+/[^{}]+\}"
+_PRINTABLE: Final = r"[\x21-\x7e]+"
+_HEADER_NAME: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 # What the transport itself says on each request.
 _OWN_HEADERS: Final = frozenset({"accept", "accept-encoding", "connection", "content-length", "content-type", "host"})
 _OWN_PREFIX: Final = "mcp-"
-_SECRET_HEADER: Final = re.compile("auth|cookie|key|secret|token")
+_SECRET_HEADER: Final = "auth|cookie|key|secret|token"  # noqa: S105 - what names one
 
 
 class Endpoints(Fields):
@@ -43,7 +44,7 @@ class Endpoints(Fields):
     def reference(self, where: Located) -> str:
         """Read a text that may refer to a secret; the references stay as they are."""
         value = self.text(where)
-        if "${" in _REFERENCE.sub("", value):
+        if "${" in re.sub(_REFERENCE, "", value):
             self.note(where, "a reference must have the form ${env:NAME} or ${keyring:SERVICE/NAME}")
         return value
 
@@ -82,11 +83,11 @@ class Endpoints(Fields):
         headers: dict[str, str] = {}
         for name, at, value in self.named(where):
             folded = name.casefold()
-            if not _TOKEN.fullmatch(name):
+            if not re.fullmatch(_HEADER_NAME, name):
                 self.note(at, f"{name[:60]!r} is no name of a header")
             elif folded in _OWN_HEADERS or folded.startswith(_OWN_PREFIX):
                 self.note(at, f"the header {name!r} belongs to the protocol")
-            headers[name] = self._secret(value) if _SECRET_HEADER.search(folded) else self.reference(value)
+            headers[name] = self._secret(value) if re.search(_SECRET_HEADER, folded) else self.reference(value)
         if not headers:
             self.note(where, "`header` needs at least one name and value")
         return Header(MappingProxyType(headers))
@@ -128,7 +129,7 @@ def url_mistake(text: str) -> str | None:
 
 
 def _split(text: str) -> SplitResult | None:
-    if not _PRINTABLE.fullmatch(text) or "\\" in text:
+    if not re.fullmatch(_PRINTABLE, text) or "\\" in text:
         return None
     try:
         parts = urlsplit(text)

@@ -15,7 +15,7 @@ E = TypeVar("E", bound=Enum)
 
 _SET: Final = re.compile(r"\[!?+.[^]]*\]", re.DOTALL)
 _RANGE: Final = re.compile(r"(.)-(.)", re.DOTALL)
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")  # one class takes long to compile
 
 
 class Fields:

@@ -11,7 +11,7 @@ from aegis_mcp.policy.model import JsonScalar
 
 MAX_MISTAKES: Final = 100
 """How many mistakes of one file are named."""
-_JSON: Final = re.compile(r"true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_JSON: Final = r"true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
 
 class Place(Value):
@@ -31,7 +31,7 @@ class Scalar(Value):
     @property
     def is_unambiguous(self) -> bool:
         """Tell whether everybody reads the same here: of `0777`, `1_000`, `1:30` and `yes` YAML has two opinions."""
-        return isinstance(self.value, str) or _JSON.fullmatch(self.text) is not None
+        return isinstance(self.value, str) or re.fullmatch(_JSON, self.text) is not None
 
 
 class Listing(Value):

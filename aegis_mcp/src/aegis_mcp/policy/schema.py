@@ -51,11 +51,11 @@ _SECTIONS: Final = (
     *("audit", "limits", "results", "pins", "ask"),
 )
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE: Final = r"[A-Za-z_][A-Za-z0-9_]*"
 _RESERVED: Final = ("defaults.", "limits.", "housekeeping", "pins", "protocol", "unlisted-tool")
-_RATE: Final = re.compile(r"([1-9][0-9]{0,5})/(second|minute|hour|day)")
+_RATE: Final = r"([1-9][0-9]{0,5})/(second|minute|hour|day)"
 _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_SIZE: Final = re.compile(r"([1-9][0-9]{0,5})(KiB|MiB)")
+_SIZE: Final = r"([1-9][0-9]{0,5})(KiB|MiB)"
 _UNITS: Final = {"KiB": 1024, "MiB": 1024 * 1024}
 
 
@@ -179,7 +179,7 @@ class _Schema(Conditions, Endpoints):
         return tuple(self.text(item) for item in where.items)
 
     def _env(self, variable: str, at: Located, where: Located) -> str:
-        if not _VARIABLE.fullmatch(variable):
+        if not re.fullmatch(_VARIABLE, variable):
             self.note(at, f"{variable!r} is no name of an environment variable")
         return self.reference(where)
 
@@ -235,7 +235,7 @@ class _Schema(Conditions, Endpoints):
                 self.note(where, f"the limit has no `{name}`")
         match = self.match(given["match"]) if "match" in given else Match()
         text = self.text(given["rate"]) if "rate" in given else "1/second"
-        rate = _RATE.fullmatch(text)
+        rate = re.fullmatch(_RATE, text)
         if not rate:
             self.note(given["rate"], f"{text[:60]!r} is no rate; write a number and a time, as in 30/minute")
         count, seconds = (int(rate[1]), _SECONDS[rate[2]]) if rate else (1, 1)
@@ -250,7 +250,7 @@ class _Schema(Conditions, Endpoints):
         number = self.number(where)
         if isinstance(number, int) and number > 0:
             return number
-        size = _SIZE.fullmatch(where.text) if isinstance(where, Scalar) else None
+        size = re.fullmatch(_SIZE, where.text) if isinstance(where, Scalar) else None
         if not size:
             self.note(where, "this must be a number of bytes, more than 0, or one of KiB or MiB, as in 4MiB")
             return 1

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from aegis_mcp.errors import ConfigError
-from aegis_mcp.upstream import desktop
 
-_REFERENCE: Final = re.compile(r"\$\{(?:env:([A-Za-z_][A-Za-z0-9_]*)|keyring:([^/{}]+)/([^{}]+))\}")
+_REFERENCE: Final = r"\$\{(?:env:([A-Za-z_][A-Za-z0-9_]*)|keyring:([^/{}]+)/([^{}]+))\}"
 
 
 def resolve(text: str, own: Mapping[str, str]) -> str:
@@ -21,7 +20,11 @@ def resolve(text: str, own: Mapping[str, str]) -> str:
     Raises:
         ConfigError: what is referred to is not there. The message names it and never a value.
     """
-    return _REFERENCE.sub(lambda found: variable(found[1], own) if found[1] else _secret(found[2], found[3]), text)
+
+    def look_up(found: re.Match[str]) -> str:
+        return variable(found[1], own) if found[1] else _secret(found[2], found[3])
+
+    return re.sub(_REFERENCE, look_up, text)
 
 
 def variable(name: str, own: Mapping[str, str]) -> str:
@@ -36,6 +39,8 @@ def variable(name: str, own: Mapping[str, str]) -> str:
 
 
 def _secret(service: str, name: str) -> str:
+    from aegis_mcp.upstream import desktop  # noqa: PLC0415 - few keep secrets there
+
     secret = desktop.get(service, name)
     if secret is None:
         raise ConfigError(f"the keyring has no {name!r} of {service!r}; `keyring set {service} {name}` puts it there")
