@@ -28,23 +28,25 @@ writer = journal(Path(sys.argv[2]))
 acknowledged = os.open(sys.argv[3], os.O_RDWR)
 for number in range(int(sys.argv[4])):
     try:
-        writer.append([draft(number)], is_synced=True, patience=5)
+        writer.append([draft(number)], is_synced=True, patience=5, keeps=sys.argv[5] == "kept")
     except AuditUnavailable:
         continue
     os.pwritev(acknowledged, [b"1"], number)
+    if number == 1:
+        writer.leave()
 """
 
 
-def _write(directory: Path, call: str, what: str, when: int) -> list[int]:
+def _write(directory: Path, call: str, what: str, when: int, lock: str) -> list[int]:
     """Run the writer with a fault at one of its calls on the log's files; return what was acknowledged."""
     acknowledged = directory / "acknowledged"
     acknowledged.write_bytes(b"0" * ENTRIES)
     logs = log_of(directory).parent
-    files = [logs, log_of(directory), *(logs / "audit.tlog" / name for name in ("lock", "head", "tail"))]
+    files = [logs, log_of(directory), *(logs / "audit.tlog" / name for name in ("lock", "queue", "head", "tail"))]
     only = [part for file in files for part in ("-P", str(file))]
     inject = ("-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}")
     tests = str(Path(__file__).parents[1])
-    writer = (sys.executable, "-c", WRITER, tests, str(directory), str(acknowledged), str(ENTRIES))
+    writer = (sys.executable, "-c", WRITER, tests, str(directory), str(acknowledged), str(ENTRIES), lock)
     command = ["strace", "-f", "-qq", "-o", "/dev/null", *only, *inject, *writer]
     subprocess.run(command, check=False, capture_output=True, timeout=60)
     return [number for number, mark in enumerate(acknowledged.read_bytes()) if mark == ord("1")]
@@ -53,10 +55,11 @@ def _write(directory: Path, call: str, what: str, when: int) -> list[int]:
 @pytest.mark.parametrize("what", ["signal=SIGKILL", "error=EIO", "error=ENOSPC"])
 @pytest.mark.parametrize("when", range(1, 9))
 @pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("lock", ["given back", "kept"])
 def test_what_was_acknowledged_is_there_and_the_next_run_goes_on(
-    tmp_path: Path, call: str, when: int, what: str
+    tmp_path: Path, lock: str, call: str, when: int, what: str
 ) -> None:
-    acknowledged = _write(tmp_path, call, what, when)
+    acknowledged = _write(tmp_path, call, what, when, lock)
     append(journal(tmp_path), 1000)
     log = log_of(tmp_path)
     assert verify([str(log)]).verdict.exit_code in {0, 4}
@@ -67,5 +70,6 @@ def test_what_was_acknowledged_is_there_and_the_next_run_goes_on(
 
 @pytest.mark.parametrize("what", ["signal=SIGKILL", "error=EIO"])
 @pytest.mark.parametrize("call", CALLS)
-def test_the_faults_do_happen(tmp_path: Path, call: str, what: str) -> None:
-    assert _write(tmp_path, call, what, 2) != list(range(ENTRIES))
+@pytest.mark.parametrize("lock", ["given back", "kept"])
+def test_the_faults_do_happen(tmp_path: Path, lock: str, call: str, what: str) -> None:
+    assert _write(tmp_path, call, what, 2, lock) != list(range(ENTRIES))

@@ -30,7 +30,8 @@ class Mark(NamedTuple):
     """What the sidecar knows of the log.
 
     `head` is the last entry; `inode` and `offset` say in which file it stands and where it ends; `ring` counts the
-    bytes ever written to the tail; `generation` counts the marks; `origin` names the log, in at most 200 bytes.
+    bytes ever written to the tail; `generation` counts the marks that were stored; `origin` names the log, in at most
+    200 bytes.
 
     `tree` is the compact range of all entries up to the head, None if it is not known. `signed` says behind how many
     entries the last checkpoint ends, its own included; -1 in a log that has no keys. `epoch_start` is that number of
@@ -58,9 +59,9 @@ class Mark(NamedTuple):
         return self.head.seq + 1 - max(0, self.signed)
 
     def succeed(self, head: Head, tree: CompactRange | None, size: int) -> Mark:
-        """Return the next mark, behind so many bytes more, which end with `head`."""
+        """Return the mark behind so many bytes more, which end with `head`."""
         _, inode, offset, ring, generation, origin, _, signed, epoch_start = self
-        return Mark(head, inode, offset + size, ring + size, generation + 1, origin, tree, signed, epoch_start)
+        return Mark(head, inode, offset + size, ring + size, generation, origin, tree, signed, epoch_start)
 
     def encode(self) -> bytes:
         """Return one slot."""

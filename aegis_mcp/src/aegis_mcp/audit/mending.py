@@ -115,7 +115,7 @@ class Mending:
             return self._take_over(mark, why)
         self._storage.remember(mark.ring, found.data)
         if not found.fragments and not why:
-            return self._storage.store(end.succeed(end.head, end.tree, 0))
+            return self._storage.store(end)
         event: dict[str, object] = {"fragments": found.fragments, "kind": "recovered", "origin": mark.origin}
         event |= {"reason": why or "a line was torn"}
         return self._writer.write(end, [self._writer.event(event)], before=b"\n" if found.torn else b"")

@@ -25,6 +25,8 @@ from aegis_mcp.settings import AuditSettings, Durability, Signatures
 _MOST_AT_ONCE: Final = 256
 _CALM: Final = 5.0
 """Seconds after the last entry that is not signed until it is (audit-log §5)."""
+_KEPT: Final = 0.002
+"""Seconds for which the log stays locked: what comes within them need not look for what others have written."""
 _MARGIN: Final = 0.05
 """Seconds by which the thread gives up before those who wait for it do."""
 
@@ -57,6 +59,7 @@ class Recorder:
         self._late_since: float | None = None
         self._latest = 0.0
         self._calm: asyncio.TimerHandle | None = None
+        self._leaving: asyncio.TimerHandle | None = None
 
     async def commit(self, drafts: Sequence[Draft], *, is_write: bool) -> None:
         """Return once the entries are as durable as the settings ask for writes or for reads.
@@ -89,11 +92,20 @@ class Recorder:
         if is_synced or self._unfinished:
             return False
         try:
-            self._journal.append(drafts, is_synced=False, patience=0)
+            self._journal.append(drafts, is_synced=False, patience=0, keeps=True)
         except LogLocked:
             return False  # another gateway is writing: let the thread wait for it
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().call_later(_KEPT, self.leave)
         self._sign_later()
         return True
+
+    def leave(self) -> None:
+        """Let other processes write: before what takes long, and when the lock was kept for long enough."""
+        if self._leaving:
+            self._leaving.cancel()
+            self._leaving = None
+            self._journal.leave()
 
     async def checkpoint(self) -> None:
         """Return once what is not signed yet is, on the disk, or within the deadline it cannot be.
@@ -105,6 +117,7 @@ class Recorder:
 
     async def close(self) -> None:
         """Sign the end of the log; raises as `checkpoint` does."""
+        self.leave()
         if self._calm or self._unfinished:
             await self.checkpoint()
 
@@ -135,6 +148,7 @@ class Recorder:
     def _submit(self, drafts: Sequence[Draft], *, is_synced: bool) -> asyncio.Future[None]:
         """Hand entries to the thread; the future is done when they are in the log, or are not."""
         loop = asyncio.get_running_loop()
+        self.leave()  # the journal is the thread's from here on
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, args=(loop,), daemon=True)
             self._thread.start()

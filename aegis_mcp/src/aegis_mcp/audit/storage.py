@@ -1,7 +1,8 @@
 """The files of one log: the log itself, and beside it the lock, the head and the tail.
 
     <dir>/<stem>.log          the entries, only ever appended to
-    <dir>/<stem>.tlog/lock    guards one append at a time, across processes
+    <dir>/<stem>.tlog/lock    guards what follows, across processes
+    <dir>/<stem>.tlog/queue   locked by one that waits for the lock: nobody keeps it then
     <dir>/<stem>.tlog/head    what was written last: two slots, so that a torn write of one leaves the other
     <dir>/<stem>.tlog/tail    a ring of the latest lines, written before the log: what completes or repeats them
     <dir>/<stem>.tlog/checkpoint    the latest checkpoint that is on the disk, with everything that it covers
@@ -44,19 +45,22 @@ class LogLocked(AuditUnavailable):
     """Another process holds the lock of the log."""
 
 
-class _Lock:
-    """The lock file, open; a lock that is held is given back at the end of a `with` block."""
+class _Section:
+    """A `with` block that has the lock of the log; it is given back at the end, unless it is kept."""
 
-    __slots__ = ("descriptor",)
+    __slots__ = ("_storage", "keeps", "was_kept")
 
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.keeps = False
+        self.was_kept = False
 
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, *_: object) -> None:
-        unlock(self.descriptor)
+    def __exit__(self, error: object, *_: object) -> None:
+        if error or not self.keeps:
+            self._storage.leave()
 
 
 class Storage:
@@ -68,38 +72,76 @@ class Storage:
         self._sidecar = sidecar_of(path)
         self._log: int | None = None
         self._inode = 0
-        self._lock: _Lock | None = None
-        self._slots = bytearray()
+        self._section = _Section(self)
+        self._is_locked = False
+        self._slots: bytearray = bytearray()
         self._mark: Mark | None = None
+        self._is_owed = False
+        self._lock: int | None = None
+        self._queue: int | None = None
         self._head: int | None = None
         self._tail: int | None = None
 
-    def locked(self, patience: float) -> _Lock:
+    def locked(self, patience: float, *, keeps: bool = False) -> _Section:
         """Take the lock of the log and hold it in a `with` block; wait for it at most `patience` seconds.
+
+        With `keeps` it stays held behind the block, unless another process waits for it or there was an error: until
+        `leave`, or the end of a block without.
 
         Raises:
             LogLocked: somebody else holds it for longer.
             AuditUnavailable: the files cannot be used.
         """
-        return self._try_lock() or self._wait_for_lock(patience)
+        section = self._section
+        section.was_kept = self._is_locked
+        if not section.was_kept:
+            self._take_lock(patience)
+            keeps = keeps and not self._is_awaited()
+        section.keeps = keeps
+        return section
 
-    def _wait_for_lock(self, patience: float) -> _Lock:
+    def leave(self) -> None:
+        """Store the mark that is owed, and give the lock back, if it is held."""
+        if not self._is_locked:
+            return
+        try:
+            if self._mark and self._is_owed:
+                self.store(self._mark)
+        finally:
+            self._is_locked = False
+            if self._lock is not None:
+                unlock(self._lock)
+
+    def _take_lock(self, patience: float) -> None:
         deadline = time.monotonic() + patience
         pause = _FIRST_PAUSE
-        while (lock := self._try_lock()) is None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise LogLocked(f"another process has held the lock of {self.path} for {patience:g} s")
-            time.sleep(min(pause, left))
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        return lock
+        is_queued = False
+        try:
+            while not self._try_lock():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise LogLocked(f"another process has held the lock of {self.path} for {patience:g} s")
+                is_queued = is_queued or (self._queue is not None and try_lock(self._queue))
+                time.sleep(min(pause, left))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        finally:
+            if is_queued and self._queue is not None:
+                unlock(self._queue)
+
+    def _is_awaited(self) -> bool:
+        """Tell whether another process waits for the lock."""
+        if self._queue is None or not try_lock(self._queue):
+            return True
+        unlock(self._queue)
+        return False
 
     def close(self) -> None:
         """Close every file; the next use opens them again."""
-        if self._lock is not None:
-            os.close(self._lock.descriptor)
-            self._lock = None
-        for name in ("_log", "_head", "_tail"):
+        self.leave()
+        self._close()
+
+    def _close(self) -> None:
+        for name in ("_lock", "_queue", "_log", "_head", "_tail"):
             descriptor = getattr(self, name)
             if descriptor is not None:
                 os.close(descriptor)
@@ -110,15 +152,28 @@ class Storage:
         slots = bytearray(_read_at(self._open_head(), SLOTS_SIZE, 0).ljust(SLOTS_SIZE, b"\0"))
         # Nearly always this process has written last, and knows what it has written.
         if slots != self._slots:
-            self._slots, self._mark = slots, newest(bytes(slots))
+            self._slots, self._mark, self._is_owed = slots, newest(bytes(slots)), False
         return self._mark
 
+    def mark_as_left(self) -> Mark | None:
+        """Return the newest mark if the lock was kept since it was made and the log still ends there, else None."""
+        mark = self._mark
+        if not self._section.was_kept or mark is None or self._log is None or mark.inode != self._inode:
+            return None
+        return mark if os.lseek(self._log, 0, os.SEEK_END) == mark.offset else None
+
     def store(self, mark: Mark) -> Mark:
-        """Write a mark that succeeds the newest over the older of the two, and return it."""
+        """Write a mark that succeeds the newest over the older of the two; return it, as it was stored."""
+        mark = mark._replace(generation=mark.generation + 1)
         slot, at = mark.encode(), mark.place
         _write_at(self._open_head(), slot, at)
         self._slots[at : at + SLOT_SIZE] = slot
-        self._mark = mark
+        self._mark, self._is_owed = mark, False
+        return mark
+
+    def owe(self, mark: Mark) -> Mark:
+        """Take a mark that `leave` stores, and return it: until then others find the log longer than its mark."""
+        self._mark, self._is_owed = mark, True
         return mark
 
     def remember(self, ring: int, lines: bytes) -> None:
@@ -227,19 +282,20 @@ class Storage:
             os.close(self._log)
             self._log = None
 
-    def _try_lock(self) -> _Lock | None:
+    def _try_lock(self) -> bool:
         for _ in range(2):
             if self._lock is None:
                 self._make_directories()
-                self._lock = _Lock(self._open(self._sidecar / "lock", os.O_RDWR))
-            descriptor = self._lock.descriptor
-            if not try_lock(descriptor):
-                return None
-            if os.fstat(descriptor).st_nlink:
-                return self._lock
+                self._queue = self._open(self._sidecar / "queue", os.O_RDWR)
+                self._lock = self._open(self._sidecar / "lock", os.O_RDWR)
+            if not try_lock(self._lock):
+                return False
+            if os.fstat(self._lock).st_nlink:
+                self._is_locked = True
+                return True
             # Somebody has removed the lock file: this one guards nothing, and the whole sidecar may be another.
-            self.close()
-        return None
+            self._close()
+        return False
 
     def _open_log(self, inode: int) -> int:
         """Return a descriptor of the log that has this inode."""

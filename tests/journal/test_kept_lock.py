@@ -1,0 +1,190 @@
+"""A lock that is kept between appends: what others do to the log meanwhile is noticed, and nobody starves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from aegis_mcp.audit.journal import Journal
+from aegis_mcp.audit.recorder import Recorder
+from aegis_mcp.audit.signing import LONGEST_EPOCH, MOST_UNSIGNED
+from aegis_mcp.audit.storage import LogLocked
+from aegis_mcp.lock import try_lock, unlock
+from aegis_mcp.settings import AuditSettings, Durability
+from support.auditor import audit
+from support.journals import append, draft, entries, is_strict_chain, journal, kinds, log_of, numbers
+from support.processes import wait_until
+from support.signatures import judge, signed_journal
+
+# Writes entries, keeps the lock, and is killed.
+KILLED: Final = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from support.journals import draft, journal
+writer = journal(Path(sys.argv[2]))
+for number in (1, 2, 3):
+    writer.append([draft(number)], is_synced=False, patience=5, keeps=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _keep(writer: Journal, *numbers: int) -> None:
+    """Append entries one by one, and keep the lock."""
+    for number in numbers:
+        writer.append([draft(number)], is_synced=False, patience=0, keeps=True)
+
+
+def _rename(log: Path) -> None:
+    log.rename(log.with_suffix(".log.1"))
+
+
+def _rename_and_create(log: Path) -> None:
+    _rename(log)
+    log.touch(mode=0o600)
+
+
+def _copy_and_cut(log: Path) -> None:
+    shutil.copy(log, log.with_suffix(".log.1"))
+    os.truncate(log, 0)
+
+
+def _compress(log: Path) -> None:
+    shutil.copy(log, log.with_suffix(".log.1"))
+    log.unlink()
+
+
+def _cut_a_line(log: Path) -> None:
+    os.truncate(log, log.stat().st_size - 10)
+
+
+def _lose_the_sidecar(log: Path) -> None:
+    shutil.rmtree(log.with_suffix(".tlog"))
+
+
+def _nothing(_: Path) -> None:
+    pass
+
+
+def _tear(log: Path) -> None:
+    with log.open("ab") as stream:
+        stream.write(b'{"entry_hash":"')
+
+
+ACTS: Final = (_rename, _rename_and_create, _copy_and_cut, _compress, _cut_a_line, _lose_the_sidecar, _tear)
+
+
+def _segments(log: Path) -> list[Path]:
+    return sorted(log.parent.glob("audit.log*"), reverse=True)
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_what_happens_to_the_log_while_the_lock_is_kept_loses_nothing(
+    tmp_path: Path, act: Callable[[Path], None]
+) -> None:
+    writer, log = journal(tmp_path), log_of(tmp_path)
+    _keep(writer, 1, 2)
+    act(log)
+    _keep(writer, 3, 4)
+    writer.leave()
+    append(journal(tmp_path), 5)
+    assert is_strict_chain(*_segments(log))
+    assert numbers(*_segments(log)) == [1, 2, 3, 4, 5]
+    assert audit("verify", *_segments(log)).status == 0
+
+
+@pytest.mark.parametrize("act", [*ACTS, _nothing])
+def test_what_a_writer_has_written_that_was_killed_while_it_kept_the_lock_is_gone_on_from(
+    tmp_path: Path, act: Callable[[Path], None]
+) -> None:
+    log, tests = log_of(tmp_path), str(Path(__file__).parents[1])
+    killed = subprocess.run([sys.executable, "-c", KILLED, tests, str(tmp_path)], check=False, timeout=60)
+    assert killed.returncode < 0
+    act(log)
+    append(journal(tmp_path), 4)
+    assert is_strict_chain(*_segments(log))
+    assert numbers(*_segments(log)) == [1, 2, 3, 4]
+    assert audit("verify", *_segments(log)).status == 0
+
+
+def test_a_log_is_signed_and_handed_over_while_the_lock_is_kept(tmp_path: Path) -> None:
+    writer = signed_journal(tmp_path)
+    _keep(writer, *range(LONGEST_EPOCH + 1))
+    writer.leave()
+    append(signed_journal(tmp_path), LONGEST_EPOCH + 1)
+    assert numbers(log_of(tmp_path)) == list(range(LONGEST_EPOCH + 2))
+    assert kinds(log_of(tmp_path)) == ["log_opened", "key_epoch"]
+    assert is_strict_chain(log_of(tmp_path))
+    covered, epoch = judge(log_of(tmp_path))
+    assert covered + MOST_UNSIGNED >= len(entries(log_of(tmp_path)))
+    assert epoch == 1
+
+
+def test_the_lock_is_held_until_it_is_given_back(tmp_path: Path) -> None:
+    first, second = journal(tmp_path), journal(tmp_path)
+    _keep(first, 1)
+    with pytest.raises(LogLocked):
+        _keep(second, 2)
+    first.leave()
+    _keep(second, 3)
+    second.leave()
+    append(first, 4)
+    assert numbers(log_of(tmp_path)) == [1, 3, 4]
+    assert is_strict_chain(log_of(tmp_path))
+
+
+def test_nobody_keeps_the_lock_while_another_waits_for_it(tmp_path: Path) -> None:
+    first, second = journal(tmp_path), journal(tmp_path)
+    _keep(first, 1)
+    waiting = threading.Thread(target=append, args=(second, 2))
+    waiting.start()
+    queue = os.open(log_of(tmp_path).with_suffix(".tlog") / "queue", os.O_RDWR)
+    wait_until(lambda: not _is_free(queue))
+    os.close(queue)
+    first.leave()
+    first.append([draft(3)], is_synced=False, patience=10, keeps=True)
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert sorted(numbers(log_of(tmp_path))) == [1, 2, 3]
+    assert is_strict_chain(log_of(tmp_path))
+
+
+def _is_free(descriptor: int) -> bool:
+    is_free = try_lock(descriptor)
+    if is_free:
+        unlock(descriptor)
+    return is_free
+
+
+@pytest.mark.parametrize("durability", Durability)
+def test_a_recorder_lets_others_write_while_its_loop_goes_on(tmp_path: Path, durability: Durability) -> None:
+    async def commit() -> None:
+        recorder = Recorder(journal(tmp_path), AuditSettings(durability=durability, deadline=20))
+        other = journal(tmp_path)
+        for number in range(0, 40, 2):
+            await recorder.commit([draft(number)], is_write=number % 3 == 0)
+            await asyncio.to_thread(append, other, number + 1)
+        await recorder.close()
+
+    asyncio.run(commit())
+    assert numbers(log_of(tmp_path)) == list(range(40))
+    assert is_strict_chain(log_of(tmp_path))
+
+
+def test_an_end_gives_the_lock_back_and_says_where_the_log_ends(tmp_path: Path) -> None:
+    async def commit() -> None:
+        recorder = Recorder(journal(tmp_path), AuditSettings(durability=Durability.FLUSH))
+        await recorder.commit([draft(1)], is_write=False)
+        await recorder.close()
+
+    asyncio.run(commit())
+    assert journal(tmp_path).head(patience=0).seq == 1
