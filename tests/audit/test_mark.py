@@ -76,6 +76,7 @@ def test_the_newest_whole_mark_counts_wherever_it_stands() -> None:
 
 def test_a_mark_stands_in_the_other_slot_than_the_one_before_it_and_says_what_is_not_signed() -> None:
     following = SIGNED.succeed(Head(8, "cd" * 32), None, 100)
-    assert [mark.place for mark in (PLAIN, SIGNED, following)] == [0, 2560, 0]
-    assert following == SIGNED._replace(head=Head(8, "cd" * 32), offset=4196, ring=5100, generation=5, tree=None)
+    stored = following._replace(generation=following.generation + 1)
+    assert [mark.place for mark in (PLAIN, SIGNED, stored)] == [0, 2560, 0]
+    assert following == SIGNED._replace(head=Head(8, "cd" * 32), offset=4196, ring=5100, tree=None)
     assert [mark.unsigned for mark in (PLAIN, SIGNED, following)] == [7, 2, 4]

@@ -17,7 +17,7 @@ import pytest
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.audit.signing import LONGEST_EPOCH, MOST_UNSIGNED
-from aegis_mcp.audit.storage import LogLocked
+from aegis_mcp.audit.turn import LogLocked
 from aegis_mcp.lock import try_lock, unlock
 from aegis_mcp.settings import AuditSettings, Durability
 from support.auditor import audit

@@ -44,6 +44,7 @@ LAYERS: Final = {
             *("errors", "decision", "lock", "loopback", "method", "settings", "stdio", "swap", "throttle", "backoff"),
             *("upstream/incident", "upstream/link"),
         ),
+        ("audit/sidecar",),
         (
             "frame",
             "recorded",
@@ -52,8 +53,8 @@ LAYERS: Final = {
             "audit/clock",
             "audit/credential",
             "audit/posting",
-            "audit/sidecar",
             "audit/survey",
+            "audit/turn",
             "upstream/aside",
             "upstream/desktop",
         ),

@@ -18,7 +18,7 @@ from aegis_audit.entry import Draft
 from aegis_audit.value import Value
 from aegis_mcp.audit.anchoring import Anchoring
 from aegis_mcp.audit.journal import Journal
-from aegis_mcp.audit.storage import LogLocked
+from aegis_mcp.audit.turn import LogLocked
 from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.settings import AuditSettings, Durability, Signatures
 

@@ -1,9 +1,16 @@
-"""The directory beside a log, and how a file gets into it whole."""
+"""The directory beside a log, how a file gets into it whole, and whose files are used at all."""
 
 from __future__ import annotations
 
 import os
+import stat
+import sys
 from pathlib import Path
+from typing import Final
+
+from aegis_mcp.errors import AuditUnavailable
+
+_FLAGS: Final = os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def sidecar_of(log: Path) -> Path:
@@ -24,3 +31,23 @@ def put(path: Path, content: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     new.replace(path)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a file of a log, made with mode 0600 if it is missing; return its descriptor.
+
+    Raises:
+        AuditUnavailable: it is not a plain file, or somebody else's.
+        OSError: it cannot be opened, or is a symlink.
+    """
+    descriptor = os.open(path, flags | _FLAGS, 0o600)
+    state = os.fstat(descriptor)
+    refusal = None
+    if not stat.S_ISREG(state.st_mode):
+        refusal = "is not a file"
+    elif sys.platform != "win32" and state.st_uid != os.geteuid():
+        refusal = "belongs to somebody else"
+    if refusal:
+        os.close(descriptor)
+        raise AuditUnavailable(f"{path} {refusal}; the audit log must be a file of your own")
+    return descriptor

@@ -1,8 +1,6 @@
-"""The files of one log: the log itself, and beside it the lock, the head and the tail.
+"""The files of one log: the log itself, and beside it the head and the tail, behind the lock that guards them.
 
     <dir>/<stem>.log          the entries, only ever appended to
-    <dir>/<stem>.tlog/lock    guards what follows, across processes
-    <dir>/<stem>.tlog/queue   locked by one that waits for the lock: nobody keeps it then
     <dir>/<stem>.tlog/head    what was written last: two slots, so that a torn write of one leaves the other
     <dir>/<stem>.tlog/tail    a ring of the latest lines, written before the log: what completes or repeats them
     <dir>/<stem>.tlog/checkpoint    the latest checkpoint that is on the disk, with everything that it covers
@@ -14,9 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -25,9 +21,8 @@ from aegis_audit.chain import Head
 from aegis_audit.entry import MAX_LINE
 from aegis_audit.mark import SLOT_SIZE, SLOTS_SIZE, Mark, newest
 from aegis_audit.tree import CompactRange
-from aegis_mcp.audit.sidecar import sidecar_of
-from aegis_mcp.errors import AuditUnavailable
-from aegis_mcp.lock import try_lock, unlock
+from aegis_mcp.audit.sidecar import open_own, sidecar_of
+from aegis_mcp.audit.turn import Turn
 
 RING_SIZE: Final = 8 * 1024 * 1024
 """Bytes of the tail: how far back a line that a rotation has lost can be written again."""
@@ -35,14 +30,7 @@ RING_SIZE: Final = 8 * 1024 * 1024
 MOST_READ: Final = 64 * 1024 * 1024
 """Bytes of the log that are read at once at the most."""
 
-_FLAGS: Final = os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _PIECE: Final = 1024 * 1024
-_FIRST_PAUSE: Final = 0.0005
-_LONGEST_PAUSE: Final = 0.02
-
-
-class LogLocked(AuditUnavailable):
-    """Another process holds the lock of the log."""
 
 
 class _Section:
@@ -73,12 +61,10 @@ class Storage:
         self._log: int | None = None
         self._inode = 0
         self._section = _Section(self)
-        self._is_locked = False
+        self._turn = Turn(path, on_loss=self._close_files)
         self._slots: bytearray = bytearray()
         self._mark: Mark | None = None
         self._is_owed = False
-        self._lock: int | None = None
-        self._queue: int | None = None
         self._head: int | None = None
         self._tail: int | None = None
 
@@ -93,55 +79,31 @@ class Storage:
             AuditUnavailable: the files cannot be used.
         """
         section = self._section
-        section.was_kept = self._is_locked
+        section.was_kept = self._turn.is_ours
         if not section.was_kept:
-            self._take_lock(patience)
-            keeps = keeps and not self._is_awaited()
+            self._turn.take(patience)
+            keeps = keeps and not self._turn.is_awaited()
         section.keeps = keeps
         return section
 
     def leave(self) -> None:
         """Store the mark that is owed, and give the lock back, if it is held."""
-        if not self._is_locked:
+        if not self._turn.is_ours:
             return
         try:
             if self._mark and self._is_owed:
                 self.store(self._mark)
         finally:
-            self._is_locked = False
-            if self._lock is not None:
-                unlock(self._lock)
-
-    def _take_lock(self, patience: float) -> None:
-        deadline = time.monotonic() + patience
-        pause = _FIRST_PAUSE
-        is_queued = False
-        try:
-            while not self._try_lock():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise LogLocked(f"another process has held the lock of {self.path} for {patience:g} s")
-                is_queued = is_queued or (self._queue is not None and try_lock(self._queue))
-                time.sleep(min(pause, left))
-                pause = min(2 * pause, _LONGEST_PAUSE)
-        finally:
-            if is_queued and self._queue is not None:
-                unlock(self._queue)
-
-    def _is_awaited(self) -> bool:
-        """Tell whether another process waits for the lock."""
-        if self._queue is None or not try_lock(self._queue):
-            return True
-        unlock(self._queue)
-        return False
+            self._turn.end()
 
     def close(self) -> None:
         """Close every file; the next use opens them again."""
         self.leave()
-        self._close()
+        self._turn.close()
+        self._close_files()
 
-    def _close(self) -> None:
-        for name in ("_lock", "_queue", "_log", "_head", "_tail"):
+    def _close_files(self) -> None:
+        for name in ("_log", "_head", "_tail"):
             descriptor = getattr(self, name)
             if descriptor is not None:
                 os.close(descriptor)
@@ -221,7 +183,7 @@ class Storage:
     def create_log(self) -> tuple[int, int]:
         """Open the file that stands at the log's path now, or make it; return its inode and its size."""
         self.drop_log()
-        self._log = self._open(self.path, os.O_RDWR | os.O_APPEND)
+        self._log = open_own(self.path, os.O_RDWR | os.O_APPEND)
         _sync_directory(self.path.parent)
         state = os.fstat(self._log)
         self._inode = state.st_ino
@@ -265,7 +227,7 @@ class Storage:
     def publish(self, note: bytes) -> None:
         """Put a checkpoint beside the log, whole: readers see this one or the one before."""
         new = self._sidecar / "checkpoint.new"
-        descriptor = self._open(new, os.O_RDWR | os.O_TRUNC)
+        descriptor = open_own(new, os.O_RDWR | os.O_TRUNC)
         try:
             _write_all(descriptor, note)
         finally:
@@ -282,21 +244,6 @@ class Storage:
             os.close(self._log)
             self._log = None
 
-    def _try_lock(self) -> bool:
-        for _ in range(2):
-            if self._lock is None:
-                self._make_directories()
-                self._queue = self._open(self._sidecar / "queue", os.O_RDWR)
-                self._lock = self._open(self._sidecar / "lock", os.O_RDWR)
-            if not try_lock(self._lock):
-                return False
-            if os.fstat(self._lock).st_nlink:
-                self._is_locked = True
-                return True
-            # Somebody has removed the lock file: this one guards nothing, and the whole sidecar may be another.
-            self._close()
-        return False
-
     def _open_log(self, inode: int) -> int:
         """Return a descriptor of the log that has this inode."""
         if self._log is None or self._inode != inode:
@@ -309,31 +256,13 @@ class Storage:
 
     def _open_head(self) -> int:
         if self._head is None:
-            self._head = self._open(self._sidecar / "head", os.O_RDWR)
+            self._head = open_own(self._sidecar / "head", os.O_RDWR)
         return self._head
 
     def _open_tail(self) -> int:
         if self._tail is None:
-            self._tail = self._open(self._sidecar / "tail", os.O_RDWR)
+            self._tail = open_own(self._sidecar / "tail", os.O_RDWR)
         return self._tail
-
-    def _make_directories(self) -> None:
-        self.path.parent.parent.mkdir(parents=True, exist_ok=True)
-        for directory in (self.path.parent, self._sidecar):
-            directory.mkdir(mode=0o700, exist_ok=True)
-
-    def _open(self, path: Path, flags: int) -> int:
-        descriptor = os.open(path, flags | _FLAGS, 0o600)
-        state = os.fstat(descriptor)
-        refusal = None
-        if not stat.S_ISREG(state.st_mode):
-            refusal = "is not a file"
-        elif sys.platform != "win32" and state.st_uid != os.geteuid():
-            refusal = "belongs to somebody else"
-        if refusal:
-            os.close(descriptor)
-            raise AuditUnavailable(f"{path} {refusal}; the audit log must be a file of your own")
-        return descriptor
 
 
 def explain(error: OSError) -> str:

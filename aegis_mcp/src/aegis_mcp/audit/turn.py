@@ -1,0 +1,103 @@
+"""Whose turn it is to write to a log: one process at a time, and nobody stays while another waits.
+
+<dir>/<stem>.tlog/lock     locked by the one who writes
+<dir>/<stem>.tlog/queue    locked by one who waits
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from aegis_mcp.audit.sidecar import open_own, sidecar_of
+from aegis_mcp.errors import AuditUnavailable
+from aegis_mcp.lock import try_lock, unlock
+
+_FIRST_PAUSE: Final = 0.0005
+_LONGEST_PAUSE: Final = 0.02
+
+
+class LogLocked(AuditUnavailable):
+    """Another process holds the lock of the log."""
+
+
+class Turn:
+    """The turns of one process at one log; `is_ours` tells whether it has its turn now.
+
+    `on_loss` is called when somebody has removed the lock: what else stood beside the log may have gone with it.
+    """
+
+    def __init__(self, log: Path, on_loss: Callable[[], None]) -> None:
+        self._log = log
+        self._on_loss = on_loss
+        self._lock: int | None = None
+        self._queue: int | None = None
+        self.is_ours = False
+
+    def take(self, patience: float) -> None:
+        """Wait for a turn, at most `patience` seconds.
+
+        Raises:
+            LogLocked: somebody else has it for longer.
+            AuditUnavailable: the files cannot be used.
+            OSError: they cannot be opened.
+        """
+        deadline = time.monotonic() + patience
+        pause = _FIRST_PAUSE
+        is_queued = False
+        try:
+            while not self._try():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise LogLocked(f"another process has held the lock of {self._log} for {patience:g} s")
+                is_queued = is_queued or (self._queue is not None and try_lock(self._queue))
+                time.sleep(min(pause, left))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        finally:
+            if is_queued and self._queue is not None:
+                unlock(self._queue)
+        self.is_ours = True
+
+    def is_awaited(self) -> bool:
+        """Tell whether another process waits for a turn."""
+        if self._queue is None or not try_lock(self._queue):
+            return True
+        unlock(self._queue)
+        return False
+
+    def end(self) -> None:
+        """Let others write."""
+        self.is_ours = False
+        if self._lock is not None:
+            unlock(self._lock)
+
+    def close(self) -> None:
+        """Close the files; the next turn opens them again."""
+        for descriptor in (self._lock, self._queue):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._lock = self._queue = None
+
+    def _try(self) -> bool:
+        for _ in range(2):
+            lock = self._open() if self._lock is None else self._lock
+            if not try_lock(lock):
+                return False
+            if os.fstat(lock).st_nlink:
+                return True
+            # Somebody has removed the lock file: this one guards nothing.
+            self.close()
+            self._on_loss()
+        return False
+
+    def _open(self) -> int:
+        sidecar = sidecar_of(self._log)
+        self._log.parent.parent.mkdir(parents=True, exist_ok=True)
+        for directory in (self._log.parent, sidecar):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        self._queue = open_own(sidecar / "queue", os.O_RDWR)
+        self._lock = open_own(sidecar / "lock", os.O_RDWR)
+        return self._lock
