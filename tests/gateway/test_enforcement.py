@@ -14,12 +14,13 @@ from aegis_mcp.audit import redaction
 from aegis_mcp.audit.record import Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.audit.redaction import RedactionKey
+from aegis_mcp.audit.turn import LogLocked
 from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.limits import Limiter
 from aegis_mcp.pins.quarantine import Pins
 from aegis_mcp.policy import loader
 from aegis_mcp.policy.model import Policy
-from support.journals import journal
+from support.journals import append, journal
 from support.traffic import Traffic
 
 POLICY = loader.load(
@@ -131,6 +132,25 @@ def test_another_policy_decides_from_the_next_frame_on_and_is_named_in_the_log(t
     assert asyncio.run(play(peers)) == [True, False]
     assert [json.loads(line)["id"] for line in peers.upstream] == [2]
     assert [event["policy_sha256"] for event in peers.intents()] == [other.sha256]
+
+
+@pytest.mark.parametrize(("size", "is_free"), [(100, False), (100_000, True)])
+def test_the_log_is_not_locked_while_a_large_frame_is_judged(tmp_path: Path, size: int, is_free: bool) -> None:
+    async def play(peers: _Peers) -> bool:
+        await peers.gate.host_sent(
+            [_line({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "r"}})]
+        )
+        await peers.gate.host_sent(
+            [_line({"jsonrpc": "2.0", "method": "notifications/x", "params": {"x": "x" * size}})]
+        )
+        other = journal(tmp_path)
+        try:
+            append(other, 1, patience=0)
+        except LogLocked:
+            return False
+        return True
+
+    assert asyncio.run(play(_Peers(tmp_path))) is is_free
 
 
 def test_a_new_run_of_the_upstream_gets_what_the_host_asks_from_then_on(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ def draft(number: int, size: int = 0) -> Draft:
     return Draft("tool_invocation", event, SESSION, "1" * 32)
 
 
-def append(journal: Journal, *numbers: int, size: int = 0) -> None:
+def append(journal: Journal, *numbers: int, size: int = 0, patience: float = 10) -> None:
     """Append one entry for each number, together."""
-    journal.append([draft(number, size) for number in numbers], is_synced=False, patience=10)
+    journal.append([draft(number, size) for number in numbers], is_synced=False, patience=patience)
 
 
 def entries(*segments: Path) -> list[Entry]:

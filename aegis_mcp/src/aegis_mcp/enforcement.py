@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from aegis_audit.entry import Draft
 from aegis_mcp import asking, identity
@@ -33,6 +33,9 @@ from aegis_mcp.policy.model import Policy
 from aegis_mcp.settings import OnFailure
 from aegis_mcp.upstream.catalog import Catalog
 from aegis_mcp.upstream.link import DONE
+
+_MUCH: Final = 64 * 1024
+"""Bytes that take so long to judge that the log must not be locked meanwhile."""
 
 OpenPins = Callable[[Policy], Pins | None]
 """Opens the pins that a policy asks for; None where it trusts every definition."""
@@ -75,11 +78,16 @@ class Enforcement:
 
     def host_sent(self, lines: Sequence[bytes]) -> Awaitable[None]:
         """Take frames from the host through the gate, in order; return what there is to wait for, mostly `DONE`."""
-        return self._pass([self._judge(line, self._from_host, self._from_upstream) for line in lines if line.strip()])
+        return self._take(lines, self._from_host, self._from_upstream)
 
     def upstream_sent(self, lines: Sequence[bytes]) -> Awaitable[None]:
         """Take frames from the upstream through the gate, in order; return what there is to wait for, as above."""
-        return self._pass([self._judge(line, self._from_upstream, self._from_host) for line in lines if line.strip()])
+        return self._take(lines, self._from_upstream, self._from_host)
+
+    def _take(self, lines: Sequence[bytes], lane: Lane, other: Lane) -> Awaitable[None]:
+        if sum(map(len, lines)) > _MUCH:
+            self._recorder.leave()  # other gateways need not wait while it is looked at
+        return self._pass([self._judge(line, lane, other) for line in lines if line.strip()])
 
     def _pass(self, passages: list[Passage]) -> Awaitable[None]:
         """Write the entries of what has arrived together, then let each frame take its way."""
