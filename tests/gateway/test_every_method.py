@@ -11,6 +11,7 @@ import pytest
 
 from aegis_mcp.lock import try_lock, unlock
 from support.commands import run
+from support.processes import wait_until
 from support.scripted import Scripted, done, modern, text
 
 POLICY: Final = """\
@@ -163,7 +164,7 @@ class _Held:
         self._file = path.open("rb+")
 
     def __enter__(self) -> None:
-        assert try_lock(self._file.fileno())
+        wait_until(lambda: try_lock(self._file.fileno()))  # who has just written keeps it for a moment
 
     def __exit__(self, *_: object) -> None:
         threading.Timer(0.3, self._release).start()
