@@ -15,7 +15,7 @@ from typing import Any, Final
 from aegis_audit.entry import Draft
 from aegis_mcp import asking, identity
 from aegis_mcp import frame as frames
-from aegis_mcp.asking import Asking, Question
+from aegis_mcp.asking import Again, Asking, Question
 from aegis_mcp.audit.record import Answer, Asked, Client, EventKind, Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.decision import Access, AccessFrom, Consent, Decision, Effect, Request
@@ -170,14 +170,20 @@ class Enforcement:
         return Passage(lane, (violation,), answer=frames.rejection(malformed) if is_asked else None)
 
     def _judge_request(self, frame: Frame) -> Passage:
-        """Decide on what the host asks, which may come again with the answer to a question."""
-        self._meet(frame)
-        again = self._asking.again(frame)
-        frame = again.frame if again else frame
+        """Decide on what the host asks."""
+        if "_meta" in frame.params or frame.method == "initialize":
+            self._meet(frame)
+        if "requestState" in frame.params and (again := self._asking.again(frame)):
+            return self._judge_again(again)
         asked = self._identify(frame)
-        is_stale = again is not None and again.is_stale
-        decision = _impossible(asking.STALE) if is_stale else self._decide(frame, self._from_host, asked.request)
-        return self._settle(Question(self._from_host, frame, asked, decision), again.consent if again else None)
+        decision = self._decide(frame, self._from_host, asked.request)
+        return self._settle(Question(self._from_host, frame, asked, decision))
+
+    def _judge_again(self, again: Again) -> Passage:
+        """Decide on a request that has come again with the answer to a question."""
+        lane, frame, asked = self._from_host, again.frame, self._identify(again.frame)
+        decision = _impossible(asking.STALE) if again.is_stale else self._decide(frame, lane, asked.request)
+        return self._settle(Question(lane, frame, asked, decision), again.consent)
 
     def _judge_request_of_upstream(self, frame: Frame) -> Passage:
         """Decide on what the upstream asks of the host: sampling, elicitation, roots, or anything else."""
@@ -192,8 +198,6 @@ class Enforcement:
 
     def _meet(self, frame: Frame) -> None:
         """Learn from a request who the host is, what it can do, and which era it speaks."""
-        if "_meta" not in frame.params and frame.method != "initialize":
-            return
         if identity.is_modern(frame):
             self._is_modern = True
         elif frame.method == "initialize":
@@ -202,7 +206,8 @@ class Enforcement:
 
     def _identify(self, frame: Frame) -> Asked:
         request = identity.asked_of_upstream(frame, self._server, self._catalog)
-        request = self._inspector.tasks.request_of(frame, request)
+        if "taskId" in frame.params:
+            request = self._inspector.tasks.request_of(frame, request)
         definition = self._catalog.tool(request.tool) if request.tool else None
         digest = definition.sha256 if definition else None
         return Asked(request, frame.request_id, identity.trace_of(frame), self._client, digest)

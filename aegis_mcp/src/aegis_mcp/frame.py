@@ -101,20 +101,19 @@ def load(raw: bytes) -> dict[str, Any]:
         MalformedFrame: the bytes are none.
     """
     plain = _plain(raw)
-    message = _strict(raw) if plain is None else plain
-    if type(message) is list:
-        raise MalformedFrame("a batch; send one message a line")
+    message: dict[str, Any] = _strict(raw) if plain is None else plain  # or anything else, until that is looked at
     if type(message) is not dict:
-        raise MalformedFrame("the frame is not a JSON object")
+        is_batch = isinstance(message, list)
+        raise MalformedFrame("a batch; send one message a line" if is_batch else "the frame is not a JSON object")
     # What nests deeper has more brackets, and each of them is closed.
     if len(raw) > 2 * MAX_NESTING and raw.count(b"{") + raw.count(b"[") > MAX_NESTING:
         _bound_nesting([message])
     if plain is None and (b"\\ud" in raw or b"\\uD" in raw):
-        _refuse_lone_surrogates(cast("object", message))
-    return cast("dict[str, Any]", message)
+        _refuse_lone_surrogates(message)
+    return message
 
 
-def _plain(raw: bytes) -> object:
+def _plain(raw: bytes) -> Any:
     """Return the value of JSON that is written as most writers write it; None where that has to be looked at closely.
 
     `orjson` takes more than one reading of what peers could read differently. But what it writes back to the same bytes
@@ -127,7 +126,7 @@ def _plain(raw: bytes) -> object:
         return None
 
 
-def _strict(raw: bytes) -> object:
+def _strict(raw: bytes) -> Any:
     try:
         return _decoder.decode(raw.decode("utf-8"))
     except UnicodeDecodeError as exc:
@@ -161,10 +160,9 @@ def _call(raw: bytes, message: dict[str, Any]) -> Frame:
         raise MalformedFrame("the method is not a string")
     if "result" in message or "error" in message:
         raise MalformedFrame("a method beside a result or an error")
-    params = message.get("params", _NO_PARAMS)
+    params: dict[str, Any] = message.get("params", _NO_PARAMS)  # or anything else
     if type(params) is not dict:
         raise MalformedFrame("the params are not an object")
-    params = cast("dict[str, Any]", params)
     if not _PARAMS.issuperset(params):
         _refuse_look_alikes(params, _PARAMS)
     _refuse_unnamed(method, params)

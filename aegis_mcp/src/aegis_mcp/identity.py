@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from aegis_mcp.audit.record import Client
@@ -61,12 +62,22 @@ def trace_of(frame: Frame) -> str:
     """Return the trace id that the host sent (W3C Trace Context §3.2.2, in `_meta.traceparent`), else a random one."""
     sent = _meta(frame).get("traceparent") if "_meta" in frame.params else None
     match = _TRACEPARENT.fullmatch(sent) if isinstance(sent, str) else None
-    return match[1] if match else os.urandom(16).hex()
+    return match[1] if match else next(_RANDOM_TRACES)
 
 
 def is_modern(frame: Frame) -> bool:
     """Tell whether a request carries the envelope of revision 2026-07-28 or later."""
     return _META_VERSION in _meta(frame)
+
+
+def _random_traces() -> Iterator[str]:
+    """Yield trace ids without end; one look at the system's randomness is good for many."""
+    while True:
+        digits = os.urandom(4096).hex()
+        yield from (digits[at : at + 32] for at in range(0, len(digits), 32))
+
+
+_RANDOM_TRACES: Final = _random_traces()
 
 
 def _meta(frame: Frame) -> dict[str, Any]:

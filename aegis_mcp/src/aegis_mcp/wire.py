@@ -77,12 +77,15 @@ class Inbox(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut what arrived into lines."""
-        first, *others = data.split(b"\n")
-        self._keep(first)
-        for part in others:
-            self._end_line()
-            if part:
-                self._keep(part)
+        *ended, rest = data.split(b"\n")
+        was_below = self._size <= _HIGH_WATER
+        for part in ended:
+            is_whole = not self._unfinished_size and len(part) <= MAX_FRAME
+            self._add(part if is_whole else self._finished(part))
+        if rest:
+            self._keep(rest)
+        if was_below and self._size > _HIGH_WATER and self._transport:
+            self._transport.pause_reading()
         if self._lines:
             self._hand_over()
 
@@ -95,7 +98,7 @@ class Inbox(asyncio.Protocol):
         if self._transport:
             self._transport.close()
         if self._unfinished_size:
-            self._end_line()
+            self._add(self._finished(b""))
         self._is_over = True
         self._wake()
 
@@ -126,14 +129,16 @@ class Inbox(asyncio.Protocol):
             self._unfinished.append(part)
             self._unfinished_size += len(part)
 
-    def _end_line(self) -> None:
-        line = b"".join(self._unfinished)
-        self._lines.append(line[: len(line) - len(self._end)] + self._end if self._end else line)
-        was_below = self._size <= _HIGH_WATER
-        self._size += self._unfinished_size + _LINE_COST
+    def _finished(self, part: bytes) -> bytes:
+        """Return the line that ends with this part."""
+        self._keep(part)
+        line, end = b"".join(self._unfinished), self._end
         self._unfinished, self._unfinished_size, self._end = [], 0, b""
-        if was_below and self._size > _HIGH_WATER and self._transport:
-            self._transport.pause_reading()
+        return line[: len(line) - len(end)] + end if end else line
+
+    def _add(self, line: bytes) -> None:
+        self._lines.append(line)
+        self._size += len(line) + _LINE_COST
 
     def _wake(self) -> None:
         if self._waiter and not self._waiter.done():
@@ -147,6 +152,7 @@ class Outbox(asyncio.BaseProtocol):
         self._transport: asyncio.WriteTransport | None = None
         self._room = asyncio.Event()
         self._room.set()
+        self.has_room = True
         self._gone = asyncio.Event()
         self._copier: threading.Thread | None = None
         self.is_closed = False
@@ -158,11 +164,6 @@ class Outbox(asyncio.BaseProtocol):
             if self._transport.get_write_buffer_size() > _MOST_UNSENT:
                 self._transport.abort()
                 self.is_closed = True
-
-    @property
-    def has_room(self) -> bool:
-        """Return whether the peer has taken enough of what was sent before."""
-        return self._room.is_set()
 
     async def room(self) -> None:
         """Wait until the peer has taken enough of what was sent before."""
@@ -189,16 +190,18 @@ class Outbox(asyncio.BaseProtocol):
 
     def pause_writing(self) -> None:
         """Make senders wait: the peer reads too slowly."""
+        self.has_room = False
         self._room.clear()
 
     def resume_writing(self) -> None:
         """Let senders go on."""
+        self.has_room = True
         self._room.set()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Let nobody wait for a peer that has gone."""
         self.is_closed = True
-        self._room.set()
+        self.resume_writing()
         self._gone.set()
 
     def copied_by(self, copier: threading.Thread) -> None:

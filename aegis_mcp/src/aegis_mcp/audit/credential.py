@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import cache, lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 # Each begins with one certain character: only where one of these stands is anything tried.
@@ -95,9 +97,9 @@ def may_be_in(encoded: bytes) -> bool:
     # What is escaped is not looked at here, nor what stands before an @ in a URL, nor what only looks like a letter.
     if _BACKSLASH in encoded or _AT in encoded or not encoded.isascii():
         return True
-    if _telltale().search(encoded.lower().translate(None, _SEPARATORS)):
+    if _telltale().search(encoded.translate(_LOWER, _SEPARATORS)):
         return True
-    return bool(_LONG_WORD.search(encoded) and _issued().search(encoded.decode("ascii")))
+    return _LONG_WORD in encoded.translate(_KINDS) and bool(_issued().search(encoded.decode("ascii")))
 
 
 @lru_cache(maxsize=4096)
@@ -109,8 +111,10 @@ def is_secret_name(name: str) -> bool:
 
 @cache
 def _telltale() -> re.Pattern[bytes]:
-    shortest = (word for word in _TELLTALES if not any(other in word for other in _TELLTALES - {word}))
-    return re.compile("|".join(sorted(shortest)).encode())
+    shortest = sorted(word for word in _TELLTALES if not any(other in word for other in _TELLTALES - {word}))
+    # One branch for each first letter: most are left at once.
+    branches = (f"{first}(?:{'|'.join(w[1:] for w in words)})" for first, words in groupby(shortest, itemgetter(0)))
+    return re.compile("|".join(branches).encode())
 
 
 def _once(text: str, stand_in: Callable[[str], str]) -> str:
@@ -132,6 +136,8 @@ _SECRET_WORDS: Final = frozenset(
 
 # However a name is divided into words, or put before a value, one of these is in its letters and digits.
 _TELLTALES: Final = _SECRET_WORDS | {"bearer", "basic", "token", "digest"}
-# Every form that issuers have has one, but for private keys, which say that they are some.
-_LONG_WORD: Final = re.compile(rb"[\w-]{11}")
+_LOWER: Final = bytes(range(256)).lower()
 _SEPARATORS: Final = bytes(code for code in range(128) if not chr(code).isalnum())
+# Every form that issuers have has a word of eleven characters, but for private keys, which say that they are some.
+_LONG_WORD: Final = b"w" * 11
+_KINDS: Final = bytes(b"w"[0] if chr(code).isalnum() or code in b"_-" else code for code in range(128)) + bytes(128)

@@ -22,7 +22,7 @@ from aegis_mcp.throttle import Throttle
 MAX_TEXT: Final = 512
 """Characters of the longest name, id or address of a peer's that is recorded as it is."""
 
-_MAX_TEMPLATES: Final = 256
+_MAX_FORMS: Final = 256
 _ARGUMENTS: Final = Request._fields.index("arguments")
 
 
@@ -95,6 +95,13 @@ class Answer(NamedTuple):
     redacted: int = 0
 
 
+class _Form(NamedTuple):
+    """What the entries of calls that differ in nothing but their arguments and ids have in common."""
+
+    event_type: str
+    template: Template
+
+
 class Recordkeeper:
     """Makes the drafts of one session's entries.
 
@@ -114,19 +121,20 @@ class Recordkeeper:
         self._redact = redact
         self._scrub = lru_cache(maxsize=1024)(scrub)  # the same few names come again and again
         self._changes = Throttle(burst=1000, per_second=1, clock=time.monotonic_ns)
-        self._templates: dict[tuple[object, ...], Template] = {}
+        self._forms: dict[tuple[object, ...], _Form] = {}
         self._violations = Throttle(burst=20, per_second=1, clock=time.monotonic_ns)
 
     def intent(self, asked: Asked, decision: Decision, consent: Consent | None = None) -> Draft:
         """Return the entry that is durable before the upstream sees the request."""
         request, request_id, trace_id, client, tool_sha256 = asked
-        key = (decision, consent, self.policy_sha256, tool_sha256, client, *_subject(request))
-        template = self._templates.get(key)
-        if template is None:
+        key = (decision, consent, self.policy_sha256, tool_sha256, client, _subject(request))
+        form = self._forms.get(key)
+        if form is None:
             members = self._judged(asked, decision, consent) | {"phase": "intent"}
-            template = self._learn(key, asked, Template(members, ("arguments", "request_id")))
+            form = self._learn(key, asked, Template(members, ("arguments", "request_id")))
+        event_type, template = form
         event = template.fill(self._redact(request.arguments), self._id(request_id))
-        return Draft(event_type(request), event, self.session_id, trace_id)
+        return Draft(event_type, event, self.session_id, trace_id)
 
     def denial(self, asked: Asked, decision: Decision, consent: Consent | None = None) -> Draft:
         """Return the entry of a request that was refused, and of which nothing was forwarded."""
@@ -139,16 +147,17 @@ class Recordkeeper:
         """Return the entry that says how an allowed request ended."""
         request, request_id, trace_id, _, _ = asked
         status, duration_us, raw, redacted = answer
-        key = (status, redacted, *_subject(request))
-        template = self._templates.get(key)
-        if template is None:
+        key = (status, redacted, _subject(request))
+        form = self._forms.get(key)
+        if form is None:
             members = self._named(asked) | {"phase": "outcome", "status": status.value}
             members |= {"redacted": redacted} if redacted else {}
             holes = ("duration_us", "request_id", "result_bytes", "result_sha256")
-            template = self._learn(key, asked, Template(members, holes))
+            form = self._learn(key, asked, Template(members, holes))
+        event_type, template = form
         digest = b'"%b"' % hashlib.sha256(raw).hexdigest().encode("ascii")
         event = template.fill(b"%d" % duration_us, self._id(request_id), b"%d" % len(raw), digest)
-        return Draft(event_type(request), event, self.session_id, trace_id)
+        return Draft(event_type, event, self.session_id, trace_id)
 
     def security(self, kind: EventKind, details: Mapping[str, object]) -> Draft:
         """Return a security event; text in `details` is scrubbed and bounded."""
@@ -191,15 +200,16 @@ class Recordkeeper:
         }
         return {name: count for name, count in counts.items() if count}
 
-    def _learn(self, key: tuple[object, ...], asked: Asked, template: Template) -> Template:
-        """Keep a template for the next call of the same tool, unless names that a peer chose are long."""
+    def _learn(self, key: tuple[object, ...], asked: Asked, template: Template) -> _Form:
+        """Keep a form for the next call of the same tool, unless names that a peer chose are long."""
         request = asked.request
+        form = _Form(_event_type(request), template)
         names = (request.method, request.tool, request.uri, request.prompt, *asked.client)
         if sum(len(name) for name in names if name) <= MAX_TEXT:
-            if len(self._templates) >= _MAX_TEMPLATES:
-                self._templates.clear()
-            self._templates[key] = template
-        return template
+            if len(self._forms) >= _MAX_FORMS:
+                self._forms.clear()
+            self._forms[key] = form
+        return form
 
     def _judged(self, asked: Asked, decision: Decision, consent: Consent | None) -> dict[str, Any]:
         event = self._named(asked) | {
@@ -246,10 +256,10 @@ class Recordkeeper:
 
 def _subject(request: Request) -> tuple[object, ...]:
     """Return what the entries say of a request that is the same in the next one like it."""
-    return request[:_ARGUMENTS]
+    return request.is_from_upstream, *request[:_ARGUMENTS]
 
 
-def event_type(request: Request) -> str:
+def _event_type(request: Request) -> str:
     """Return the type of the entries of a request that policy allows."""
     if request.tool is not None and not request.is_from_upstream:
         return "tool_invocation"
