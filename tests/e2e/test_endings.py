@@ -86,6 +86,47 @@ def test_a_killed_gateway_leaves_neither_the_upstream_nor_what_that_has_started(
     wait_until(lambda: not any(is_alive(pid) for pid in pids))
 
 
+@pytest.mark.parametrize("number", [number for number in ENDINGS if number])
+def test_a_signal_that_comes_as_soon_as_the_upstream_runs_ends_both_on_record(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    stage, pid = Stage(tmp_path), tmp_path / "pid"
+    # The gateway is still being loaded.
+    host = stage.wrap("sh", "-c", f"echo $$ > {pid}; kill -{number.value} $PPID; exec cat")
+    assert host.process.wait(20) == 0
+    host.close()
+    assert not is_alive(int(pid.read_text()))
+    events = [entry["event"] for entry in stage.entries() if "kind" in entry["event"]]
+    assert [event["kind"] for event in events if event["kind"] in {"upstream_started", "gateway_stopped"}] == [
+        "upstream_started",
+        "gateway_stopped",
+    ]
+    assert events[-1]["reason"] == number.name
+
+
+def test_an_upstream_ends_with_a_gateway_that_is_killed_as_soon_as_it_runs(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    host = Stage(tmp_path).wrap("sh", "-c", f"sleep 600 & echo $$ $! > {pids}; kill -KILL $PPID; wait")
+    assert host.process.wait(20) == -signal.SIGKILL
+    host.close()
+    wait_until(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
+
+
+def test_no_upstream_is_started_where_the_gateway_cannot_go_on(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    marker = tmp_path / "was here"
+    host = stage.wrap("touch", str(marker))
+    wait_until(marker.exists)
+    host.close()
+    marker.unlink()
+    (key,) = tmp_path.rglob("redaction.key")
+    key.chmod(0o644)
+    host = stage.wrap("touch", str(marker))
+    assert host.close() == 2
+    assert b"can be read by others" in host.stderr
+    assert not marker.exists()
+
+
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("number", ENDINGS)
 def test_calls_in_flight_at_the_end_have_an_outcome_and_an_answer(

@@ -41,8 +41,8 @@ LAYERS: Final = {
     ),
     "aegis_mcp": (
         (
-            *("errors", "decision", "lock", "loopback", "method", "settings", "stdio", "swap", "throttle", "backoff"),
-            *("upstream/incident", "upstream/link"),
+            *("backoff", "decision", "ending", "errors", "lock", "loopback", "method", "settings", "stdio", "swap"),
+            *("throttle", "upstream/incident", "upstream/link"),
         ),
         ("audit/sidecar",),
         (
@@ -76,6 +76,7 @@ LAYERS: Final = {
             "upstream/stamp",
         ),
         (
+            "notice",
             "policy/evaluation",
             "policy/fields",
             "audit/breaks",
@@ -98,7 +99,7 @@ LAYERS: Final = {
             "audit/signing",
             "pins/storage",
             "upstream/account",
-            "upstream/process",
+            "upstream/launch",
             "upstream/vault",
             "upstream/stream",
             "identity",
@@ -106,7 +107,7 @@ LAYERS: Final = {
         ),
         (
             *("policy/schema", "audit/anchoring", "audit/mending", "pins/approval", "pins/quarantine"),
-            *("upstream/offer", "upstream/provider", "upstream/remote", "handshake"),
+            *("upstream/offer", "upstream/process", "upstream/provider", "upstream/remote", "handshake"),
         ),
         ("upstream/bearer", "asking", "audit/journal", "inputs", "limits", "offering", "passage", "results", "tasks"),
         ("upstream/login", "audit/recorder", "inspection"),
@@ -117,7 +118,7 @@ LAYERS: Final = {
         ("cli/options", "cli/output", "cli/signing"),
         ("cli/log", "cli/secret"),
         ("cli/remote",),
-        ("cli/account",),
+        ("cli/account", "cli/running"),
         ("cli/serving", "cli/audit/options", "cli/pins/options", "cli/policy/*"),
         (
             "cli/audit/acknowledge",
@@ -190,7 +191,7 @@ DOORS: Final = {
         "pydantic": ("upstream/login", "upstream/provider"),  # what the SDK's models are
         "rfc3161_client": ("audit/stamping",),  # asks for time stamps
         "re2": ("policy/model",),  # expressions on hostile text
-        "uvloop": ("cli/serving",),
+        "uvloop": ("cli/running",),
         "yaml": ("policy/loader",),
     },
 }

@@ -1,21 +1,11 @@
-"""What the gateway says of its own life: to the log, and to the person who reads the host's logs."""
+"""What the gateway says of its own life to the log, and where that is impossible to a person."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import sys
-from typing import Final
-
 from aegis_mcp.audit.record import EventKind, Recordkeeper
 from aegis_mcp.audit.recorder import Recorder
-from aegis_mcp.audit.redaction import scrub
 from aegis_mcp.errors import AuditUnavailable
-
-_STDERR: Final = 2
-_AT_ONCE: Final = 4096
-"""Bytes that a pipe which can be written to takes without waiting (POSIX, PIPE_BUF on Linux)."""
+from aegis_mcp.notice import say
 
 
 class Events:
@@ -39,11 +29,3 @@ class Events:
             await self._recorder.close()
         except AuditUnavailable as exc:
             say(f"the end of the log is not signed: {exc}")
-
-
-def say(message: str) -> None:
-    """Say something on stderr, where hosts look, without secrets; nothing waits for a host that does not read it."""
-    line = f"aegis-mcp: {scrub(message)}\n".encode("utf-8", "replace")
-    with contextlib.suppress(OSError):
-        if sys.platform == "win32" or select.select([], [_STDERR], [], 0)[1]:
-            os.write(_STDERR, line[:_AT_ONCE])

@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Final
 
-from aegis_mcp import __version__, relay, wire
+from aegis_mcp import __version__, ending, relay, wire
 from aegis_mcp.audit.record import EventKind, Status
 from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.errors import UpstreamUnavailable
@@ -15,7 +15,6 @@ from aegis_mcp.events import Events
 from aegis_mcp.reload import PolicyReload
 from aegis_mcp.supervisor import Supervisor
 
-_SIGNALS: Final = ("SIGTERM", "SIGINT", "SIGHUP")
 _FLUSH_SECONDS: Final = 0.2
 _TEND_SECONDS: Final = 0.5
 
@@ -90,14 +89,12 @@ class Gateway:
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for name in _SIGNALS:
-            number = getattr(signal, name, None)
-            if number is None:
-                continue
+        for number in ending.SIGNALS:
             if sys.platform == "win32":
                 signal.signal(number, lambda caught, _: loop.call_soon_threadsafe(self._on_signal, caught))
             else:
                 loop.add_signal_handler(number, self._on_signal, number)
+        ending.release()
 
     def _on_signal(self, number: int) -> None:
         self._why = signal.Signals(number).name

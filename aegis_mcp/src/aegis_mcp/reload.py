@@ -9,7 +9,8 @@ from aegis_audit.value import replace
 from aegis_mcp.audit.record import MAX_TEXT, EventKind
 from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.errors import ConfigError
-from aegis_mcp.events import Events, say
+from aegis_mcp.events import Events
+from aegis_mcp.notice import say
 from aegis_mcp.policy.model import Policy, Upstream
 from aegis_mcp.policy.watch import PolicyWatch
 

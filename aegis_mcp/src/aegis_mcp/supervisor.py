@@ -20,8 +20,9 @@ from aegis_mcp.audit.record import EventKind, Status
 from aegis_mcp.backoff import Backoff
 from aegis_mcp.enforcement import Enforcement, OpenPins
 from aegis_mcp.errors import MalformedFrame, UpstreamUnavailable
-from aegis_mcp.events import Events, say
+from aegis_mcp.events import Events
 from aegis_mcp.frame import MAX_FRAME, Frame, FrameKind
+from aegis_mcp.notice import say
 from aegis_mcp.upstream.incident import Incident, IncidentKind, Incidents
 from aegis_mcp.upstream.link import Link, Sink, Start
 

@@ -1,46 +1,32 @@
-"""From the options of `aegis-mcp` and `aegis-mcp wrap` to a gateway that runs."""
+"""From the options of `aegis-mcp` and `aegis-mcp wrap` to an upstream that starts, and a gateway in front of it."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
 import os
 import sys
-from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from aegis_audit.value import replace
-from aegis_mcp import limits, settings
+from aegis_mcp import settings
 from aegis_mcp.audit import redaction
 from aegis_mcp.audit.anchoring import Anchoring
-from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.record import EventKind, Recordkeeper
-from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.cli.secret import check_secret
-from aegis_mcp.cli.signing import signing_keys
-from aegis_mcp.enforcement import Enforcement
 from aegis_mcp.errors import ConfigError
-from aegis_mcp.events import Events, say
-from aegis_mcp.gateway import Gateway
-from aegis_mcp.limits import Limiter
+from aegis_mcp.notice import say
 from aegis_mcp.pins.quarantine import Pins, default_path
 from aegis_mcp.policy import loader
 from aegis_mcp.policy.model import PinMode, Policy, Upstream
 from aegis_mcp.policy.watch import PolicyWatch
-from aegis_mcp.reload import PolicyReload
-from aegis_mcp.supervisor import Served, Supervisor
 from aegis_mcp.upstream import environment
 from aegis_mcp.upstream.guardian import Guardian
-from aegis_mcp.upstream.incident import Incidents
-from aegis_mcp.upstream.process import UpstreamProcess
+from aegis_mcp.upstream.launch import Launch
 
 Wire = tuple[int, int]
-
-_ANCHOR_SECONDS = 1.0
-"""How long an end waits for the last checkpoint to leave the host; the next start would send it, too."""
 
 _EMBEDDED: Final = ("-m", "aegis_mcp", "workspace")
 """What is part of this package, and changes with it: there is nothing to pin."""
@@ -60,8 +46,7 @@ def serve_wrapped(
     known = policy.upstream(given.name)
     by_command = replace(known, command=given.command, url=None)
     upstream = known.at(given.url, logs_in=given.auth is not None) if given.url else by_command
-    with Guardian.start() as guardian:
-        _serve(wire, (policy, watch), _served(guardian, policy, upstream, passed), audit_log)
+    _serve(wire, (policy, watch), (upstream, passed), audit_log)
 
 
 def serve_policy(
@@ -76,23 +61,7 @@ def serve_policy(
     watch = PolicyWatch(policy_file)
     policy = loader.chosen(policy_file)
     upstream = _choose(policy, chosen) or replace(policy.upstream("workspace"), command=_workspace_command(workspace))
-    with Guardian.start() as guardian:
-        _serve(wire, (policy, watch), _served(guardian, policy, upstream), audit_log)
-
-
-def _served(guardian: Guardian, policy: Policy, upstream: Upstream, passed: tuple[str, ...] = ()) -> Served:
-    """Return what is to be served; its environment and secrets are settled here, before anything starts."""
-    check_secret(policy, upstream)
-    if upstream.url:
-        from aegis_mcp.cli.remote import served  # noqa: PLC0415 - who has no remote upstream does not load HTTP
-
-        return served(upstream, partial(_open_pins, upstream), policy)
-    command = upstream.command
-    assert command  # noqa: S101 - what is served has a command or a URL
-    seen = environment.build(os.environ, upstream.env, passed)
-    start = partial(UpstreamProcess.start, command, seen, guardian)
-    # Of the command only the program is said: arguments may hold secrets.
-    return Served(upstream.name, start, command[0], partial(_open_pins, upstream), Incidents(upstream.name))
+    _serve(wire, (policy, watch), (upstream, ()), audit_log)
 
 
 def _open_pins(upstream: Upstream, policy: Policy) -> Pins | None:
@@ -120,34 +89,25 @@ def _workspace_command(workspace: Path | None) -> tuple[str, ...]:
     return (sys.executable, *_EMBEDDED, "--workspace", str(root))
 
 
-def _serve(wire: Wire, chosen: tuple[Policy, PolicyWatch], served: Served, audit_log: Path | None) -> None:
+def _serve(
+    wire: Wire, chosen: tuple[Policy, PolicyWatch], served: tuple[Upstream, tuple[str, ...]], audit_log: Path | None
+) -> None:
+    """Look at all that could be wrong, and only then start the upstream; what else there is to load comes meanwhile."""
     policy, watch = chosen
-    key = redaction.RedactionKey.load_or_create(settings.default_redaction_key())
-    redact = partial(redaction.encode, mode=policy.audit.arguments, key=key)
-    keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
-    path = (audit_log or settings.default_audit_log()).expanduser().absolute()
-    lagging = partial(keeper.security, EventKind.ANCHOR_LAGGING)
-    anchoring = Anchoring(policy.audit.anchors, path, entry=lagging, warn=say)
-    journal = Journal(path, keeper.session_id, policy.audit.rotation, signing_keys(policy.audit, anchoring.offer))
-    recorder = Recorder(journal, policy.audit, anchoring)
-    limiter = Limiter(limits.path_of(path))
-    gate = Enforcement(served.name, policy, keeper, recorder, limiter=limiter, open_pins=served.open_pins)
-    events = Events(keeper, recorder)
-    reload = PolicyReload(served.name, gate, events, watch)
-    gateway = Gateway(gate, Supervisor(served, gate, events), events, reload)
-    anchoring.resume()
-    make_loop = _loop_factory()
-    gc.freeze()  # what a start has made stays: no collection needs to look at it again
-    gc.enable()
-    with asyncio.Runner(loop_factory=make_loop) as runner:
-        runner.run(gateway.run(*wire))
-    anchoring.close(_ANCHOR_SECONDS)
+    upstream, passed = served
+    check_secret(policy, upstream)
+    seen = {} if upstream.url else environment.build(os.environ, upstream.env, passed)
+    with Guardian.start() as guardian:
+        key = redaction.RedactionKey.load_or_create(settings.default_redaction_key())
+        redact = partial(redaction.encode, mode=policy.audit.arguments, key=key)
+        keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
+        path = (audit_log or settings.default_audit_log()).expanduser().absolute()
+        lagging = partial(keeper.security, EventKind.ANCHOR_LAGGING)
+        anchoring = Anchoring(policy.audit.anchors, path, entry=lagging, warn=say)
+        anchoring.resume()
+        launch = Launch(upstream.command, seen, guardian) if upstream.command else None
+        with launch or nullcontext():
+            from aegis_mcp.cli.running import Checked, run  # noqa: PLC0415 - while the upstream starts
 
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return the quicker event loop where the platform has it."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on every platform
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+            open_pins = partial(_open_pins, upstream)
+            run(wire, Checked(policy, watch, upstream, launch, open_pins, path, keeper, anchoring))

@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aegis_mcp.errors import UpstreamUnavailable
 from aegis_mcp.upstream.guardian import Guardian
+from aegis_mcp.upstream.launch import Launch
 from aegis_mcp.wire import Inbox, Outbox, read_lines, write_lines
 
 _EOF_SECONDS: Final = 1.0
@@ -40,29 +38,20 @@ class UpstreamProcess:
         threading.Thread(target=self._wait, args=(loop,), daemon=True).start()
 
     @classmethod
-    async def start(cls, command: Sequence[str], environment: Mapping[str, str], guardian: Guardian) -> UpstreamProcess:
-        """Start a command, found on the PATH of `environment`; its stderr is the gateway's.
+    async def start(cls, launch: Launch) -> UpstreamProcess:
+        """Start a command, or go on with what was started ahead.
 
         Raises:
             UpstreamUnavailable: the command does not exist or cannot be run.
         """
-        program = shutil.which(command[0], path=environment.get("PATH"))
-        if program is None:
-            raise UpstreamUnavailable(
-                f"the command {command[0]!r} is not found, or is no program; give its absolute path"
-            )
-        try:
-            process = _spawn([program, *command[1:]], environment, guardian)
-        except OSError as exc:
-            guardian.strike()
-            raise UpstreamUnavailable(f"the command {command[0]!r} cannot be run: {exc.strerror}") from exc
+        process = launch.take()
         assert process.stdin  # noqa: S101 - PIPE was asked for
         assert process.stdout  # noqa: S101 - PIPE was asked for
         inbox = await read_lines(os.dup(process.stdout.fileno()))
         outbox = await write_lines(os.dup(process.stdin.fileno()))
         process.stdout.close()
         process.stdin.close()
-        return cls(process, inbox, outbox, guardian)
+        return cls(process, inbox, outbox, launch.guardian)
 
     @property
     def pid(self) -> int:
@@ -128,15 +117,3 @@ _GRACE_SECONDS: Final = 0.1
 """How long after the end of a process what it still had in the pipe is read."""
 
 _KILL: Final = signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL
-
-
-def _spawn(command: list[str], environment: Mapping[str, str], guardian: Guardian) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        preexec_fn=None if sys.platform == "win32" else guardian.enlist,  # noqa: PLW1509 - one write, which takes no lock
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=dict(environment),
-        start_new_session=True,
-        bufsize=0,
-    )

@@ -24,6 +24,7 @@ from aegis_mcp.recorded import RecordedLog
 from aegis_mcp.suggestion import Server
 from aegis_mcp.upstream import environment, offer
 from aegis_mcp.upstream.guardian import Guardian
+from aegis_mcp.upstream.launch import Launch
 from aegis_mcp.upstream.offer import Offer
 from aegis_mcp.upstream.process import UpstreamProcess
 
@@ -103,7 +104,7 @@ def _offered_by(*, command: tuple[str, ...], passed: tuple[str, ...], timeout: f
     """Return what the server of a command offers."""
     env = environment.build(os.environ, {}, passed)
     with Guardian.start() as guardian:
-        return asyncio.run(offer.ask(partial(UpstreamProcess.start, command, env, guardian), timeout))
+        return asyncio.run(offer.ask(partial(UpstreamProcess.start, Launch(command, env, guardian)), timeout))
 
 
 def _offered_at(
