@@ -16,7 +16,7 @@ from aegis_audit.entry import Draft
 from aegis_mcp import asking, identity
 from aegis_mcp import frame as frames
 from aegis_mcp.asking import Again, Asking, Question
-from aegis_mcp.audit.record import Answer, Asked, Client, EventKind, Recordkeeper, Status
+from aegis_mcp.audit.record import Asked, Client, EventKind, Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.decision import Access, AccessFrom, Consent, Decision, Effect, Request
 from aegis_mcp.errors import AuditUnavailable, MalformedFrame
@@ -244,7 +244,9 @@ class Enforcement:
             return Passage(lane, forward=frame.raw)
         flight = Flight(frame, asked, time.monotonic_ns(), decision.secrets or self._inspector.tasks.secrets_of(frame))
         lane.take_off(flight)
-        drafts = (self._keeper.intent(asked, decision, consent), *self._inspector.responded(frame))
+        drafts = (self._keeper.intent(asked, decision, consent),)
+        if "inputResponses" in frame.params:
+            drafts += tuple(self._inspector.responded(frame))
         is_weighty = decision.access is not Access.READ
         return Passage(lane, drafts, frame.raw, None, flight, True, is_weighty)
 
@@ -416,7 +418,7 @@ class Enforcement:
     def _outcome(self, flight: Flight, status: Status, raw: bytes = b"", redacted: int = 0) -> Draft | None:
         if flight.asked is None:
             return None
-        return self._keeper.outcome(flight.asked, Answer(status, flight.duration_us, raw, redacted))
+        return self._keeper.outcome(flight.asked, status, flight.duration_us, raw, redacted)
 
     def _violation(self, line: bytes, reason: str, sender: Lane) -> Draft | None:
         return self._keeper.violation(line, reason, "host" if sender is self._from_host else "upstream", self._server)

@@ -20,15 +20,16 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{
 
 def asked_of_upstream(frame: Frame, server: str, catalog: Catalog) -> Request:
     """Return what a host asks, with what the upstream's own listing says of the tool."""
-    params, arguments = frame.params, _object(frame.params, "arguments")
+    params = frame.params
     if frame.method == "tools/call":
-        tool: str = params["name"]  # what has none, or is none, is no frame
+        # Where there is no name, or the arguments are no object, there is no frame.
+        tool: str = params["name"]
+        arguments: dict[str, Any] = params.get("arguments") or {}
         definition = catalog.tool(tool)
         hint = definition.read_only_hint if definition else None
         listed = definition is not None or catalog.is_listed(tool)
         return Request(server, frame.method, tool, None, None, arguments, hint, listed)
-    name = _text(params, "name")
-    uri = _text(params, "uri")
+    name, uri, arguments = _text(params, "name"), _text(params, "uri"), _object(params, "arguments")
     if frame.method == "completion/complete":
         reference = _object(params, "ref")
         name, uri = _text(reference, "name"), _text(reference, "uri")

@@ -13,7 +13,7 @@ from typing import Any, cast
 from aegis_audit.entry import Draft
 from aegis_audit.value import Value
 from aegis_mcp import identity, inputs, results
-from aegis_mcp.audit.record import Answer, Asked, Client, Recordkeeper, Status
+from aegis_mcp.audit.record import Asked, Client, Recordkeeper, Status
 from aegis_mcp.decision import Decision, Effect, Request, Secrets
 from aegis_mcp.frame import Frame
 from aegis_mcp.inputs import InputRequest, OpenInputs
@@ -97,8 +97,6 @@ class Inspector:
 
     def responded(self, frame: Frame) -> list[Draft]:
         """Return the outcomes of what a request of the host responds to, once it may go on."""
-        if "inputResponses" not in frame.params:
-            return []
         return [self._outcome(flight, Status.OK, frame.raw) for flight in self._open.answered(frame.params)]
 
     def end(self) -> list[Draft]:
@@ -162,7 +160,7 @@ class Inspector:
 
     def _outcome(self, flight: Flight, status: Status, raw: bytes = b"") -> Draft:
         assert flight.asked  # noqa: S101 - what is held has an entry
-        return self._keeper.outcome(flight.asked, Answer(status, flight.duration_us, raw))
+        return self._keeper.outcome(flight.asked, status, flight.duration_us, raw)
 
 
 def _refusal(judged: Sequence[_Judged]) -> str:

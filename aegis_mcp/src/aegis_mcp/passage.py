@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from aegis_audit.entry import Draft
 from aegis_mcp import frame as frames
@@ -52,8 +52,8 @@ def status_of(frame: Frame) -> Status:
     """Return how the request ended that a response answers."""
     if "error" in frame.message:
         return Status.RPC_ERROR
-    result = frame.message["result"]
-    has_failed = isinstance(result, dict) and cast("dict[str, object]", result).get("isError") is True
+    result: dict[str, object] | None = frame.message["result"]  # or anything else: it is what a peer has sent
+    has_failed = isinstance(result, dict) and result.get("isError") is True
     return Status.TOOL_ERROR if has_failed else Status.OK
 
 

@@ -81,7 +81,9 @@ class Inbox(asyncio.Protocol):
         was_below = self._size <= _HIGH_WATER
         for part in ended:
             is_whole = not self._unfinished_size and len(part) <= MAX_FRAME
-            self._add(part if is_whole else self._finished(part))
+            line = part if is_whole else self._finished(part)
+            self._lines.append(line)
+            self._size += len(line) + _LINE_COST
         if rest:
             self._keep(rest)
         if was_below and self._size > _HIGH_WATER and self._transport:
@@ -98,7 +100,7 @@ class Inbox(asyncio.Protocol):
         if self._transport:
             self._transport.close()
         if self._unfinished_size:
-            self._add(self._finished(b""))
+            self._lines.append(self._finished(b""))
         self._is_over = True
         self._wake()
 
@@ -135,10 +137,6 @@ class Inbox(asyncio.Protocol):
         line, end = b"".join(self._unfinished), self._end
         self._unfinished, self._unfinished_size, self._end = [], 0, b""
         return line[: len(line) - len(end)] + end if end else line
-
-    def _add(self, line: bytes) -> None:
-        self._lines.append(line)
-        self._size += len(line) + _LINE_COST
 
     def _wake(self) -> None:
         if self._waiter and not self._waiter.done():

@@ -23,7 +23,8 @@ MAX_TEXT: Final = 512
 """Characters of the longest name, id or address of a peer's that is recorded as it is."""
 
 _MAX_FORMS: Final = 256
-_ARGUMENTS: Final = Request._fields.index("arguments")
+_SUBJECT: Final = slice(Request._fields.index("arguments"))
+"""What the entries say of a request that is the same in the next one like it."""
 
 
 class EventKind(Enum):
@@ -83,18 +84,6 @@ class Asked(NamedTuple):
     tool_sha256: str | None = None
 
 
-class Answer(NamedTuple):
-    """How a request was answered: `raw` is the response frame as it went to the one who asked, empty if there was none.
-
-    `redacted` is how many credentials were taken out of it.
-    """
-
-    status: Status
-    duration_us: int
-    raw: bytes = b""
-    redacted: int = 0
-
-
 class _Form(NamedTuple):
     """What the entries of calls that differ in nothing but their arguments and ids have in common."""
 
@@ -127,7 +116,8 @@ class Recordkeeper:
     def intent(self, asked: Asked, decision: Decision, consent: Consent | None = None) -> Draft:
         """Return the entry that is durable before the upstream sees the request."""
         request, request_id, trace_id, client, tool_sha256 = asked
-        key = (decision, consent, self.policy_sha256, tool_sha256, client, _subject(request))
+        subject = request[_SUBJECT]
+        key = (decision, consent, self.policy_sha256, tool_sha256, client, subject, request.is_from_upstream)
         form = self._forms.get(key)
         if form is None:
             members = self._judged(asked, decision, consent) | {"phase": "intent"}
@@ -143,11 +133,14 @@ class Recordkeeper:
         event = template.fill(self._redact(asked.request.arguments), self._id(asked.request_id))
         return Draft("access_denied", event, self.session_id, asked.trace_id)
 
-    def outcome(self, asked: Asked, answer: Answer) -> Draft:
-        """Return the entry that says how an allowed request ended."""
+    def outcome(self, asked: Asked, status: Status, duration_us: int, raw: bytes = b"", redacted: int = 0) -> Draft:
+        """Return the entry that says how an allowed request ended.
+
+        `raw` is the response frame as it went to the one who asked, empty if there was none; `redacted` is how many
+        credentials were taken out of it.
+        """
         request, request_id, trace_id, _, _ = asked
-        status, duration_us, raw, redacted = answer
-        key = (status, redacted, _subject(request))
+        key = (status, redacted, request[_SUBJECT], request.is_from_upstream)
         form = self._forms.get(key)
         if form is None:
             members = self._named(asked) | {"phase": "outcome", "status": status.value}
@@ -252,11 +245,6 @@ class Recordkeeper:
         if isinstance(value, int) and abs(value) > canonical.MAX_INTEGER:
             return _omitted(str(value))
         return value
-
-
-def _subject(request: Request) -> tuple[object, ...]:
-    """Return what the entries say of a request that is the same in the next one like it."""
-    return request.is_from_upstream, *request[:_ARGUMENTS]
 
 
 def _event_type(request: Request) -> str:

@@ -121,8 +121,7 @@ def prospect_of(policy: Policy, request: Request) -> Prospect:
     """Return what is certain of a request before it is looked into."""
     is_short = len(request.method) + len(request.tool or "") <= MAX_REMEMBERED
     find = _find_prospect if is_short else _find_prospect.__wrapped__
-    key = (request.server, request.method, request.tool, request.read_only_hint, request.is_from_upstream)
-    return find(policy, *key)
+    return find(policy, request.server, request.method, request.tool, request.read_only_hint, request.is_from_upstream)
 
 
 @lru_cache(maxsize=4096)
