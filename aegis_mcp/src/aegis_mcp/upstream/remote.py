@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import httpx2
 
@@ -21,10 +21,10 @@ from aegis_mcp.frame import Frame, FrameId, FrameKind, Unanswered
 from aegis_mcp.upstream.exchange import Departure, Endpoint, Http, refusal
 from aegis_mcp.upstream.incident import IncidentKind, Incidents
 from aegis_mcp.upstream.mailbox import Arrivals, Departures
+from aegis_mcp.upstream.session import TYPES, Session
 from aegis_mcp.upstream.stamp import Stamp, revision_of
-from aegis_mcp.upstream.stream import LONGEST_PAUSE, PAUSE, Heard, Stream, one_line
+from aegis_mcp.upstream.stream import LONGEST_PAUSE, PAUSE, Heard, Stream, is_answer, message_in, one_line, type_of
 
-_SESSION: Final = "mcp-session-id"
 _OPENING: Final = frozenset({"initialize", "server/discover"})
 _UNLIMITED: Final = frozenset({"subscriptions/listen"})
 _FIRST_CONTACT_SECONDS: Final = 1.2
@@ -43,7 +43,6 @@ _CLOSING_SECONDS: Final = 0.2
 _AGAIN_SECONDS: Final = (0.1, 0.2, 0.4)
 """How long to wait before each try to take a stream up again: whoever called hears within a second that it is lost."""
 _MAX_ERROR_BODY: Final = 64 * 1024
-_TYPES: Final = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 
 
 class RemoteUpstream:
@@ -54,8 +53,7 @@ class RemoteUpstream:
         self._incidents = incidents
         self._http = Http(endpoint)
         self._stamp = Stamp()
-        self._session: str | None = None
-        self._handshake: list[Frame] = []
+        self._session = Session(endpoint, self._http, self._stamp)
         self._renewing = asyncio.Lock()
         self._asked: dict[FrameId | None, tuple[asyncio.Task[None], Departure]] = {}
         self._listener: asyncio.Task[None] | None = None
@@ -178,7 +176,7 @@ class RemoteUpstream:
         """Begin what the server expects after a notification that it has taken."""
         if frame.method != "notifications/initialized":
             return
-        self._handshake = [*self._handshake[:1], frame]
+        self._session.initialized = frame
         departure = Departure()
         before, self._listener = self._listener, self._run(self._listen(departure))
         if before and before is not asyncio.current_task():
@@ -213,13 +211,13 @@ class RemoteUpstream:
     async def _answered(self, frame: Frame, departure: Departure) -> None:
         """Ask, and see that the answer arrives; in a session that the server has forgotten, ask again in a new one."""
         if frame.method == "initialize":
-            self._session, self._handshake = None, [frame]
+            self._session.begin(frame)
         # In the era without sessions 404 says that there is no such method.
-        session = self._session if revision_of(frame) is None else None
+        session = self._session.id if revision_of(frame) is None else None
         if await self._asked_once(frame, departure, session):
             return
         await self._renew(session)
-        if not await self._asked_once(frame, departure, self._session):
+        if not await self._asked_once(frame, departure, self._session.id):
             raise UpstreamUnavailable("does not know the session that it has just begun")
 
     async def _asked_once(self, frame: Frame, departure: Departure, session: str | None) -> bool:
@@ -233,8 +231,8 @@ class RemoteUpstream:
             if response.status_code == HTTPStatus.NOT_FOUND and session:
                 return False
             if frame.method == "initialize":
-                self._session = response.headers.get(_SESSION)
-            if not response.is_success or _type_of(response) != "text/event-stream":
+                self._session.begun(response)
+            if not response.is_success or type_of(response) != "text/event-stream":
                 await self._take(frame, response)
                 return True
             if await stream.follow(self._http, response):
@@ -244,7 +242,7 @@ class RemoteUpstream:
 
     async def _take(self, frame: Frame, response: httpx2.Response) -> None:
         """Take the answer out of a response that is one message."""
-        is_json = _type_of(response) == "application/json"
+        is_json = type_of(response) == "application/json"
         if response.is_success and not is_json:
             raise UpstreamUnavailable("took the request, and answered with something that is no message")
         most = frames.MAX_FRAME if response.is_success else _MAX_ERROR_BODY
@@ -259,8 +257,8 @@ class RemoteUpstream:
     async def _pass_on(self, frame: Frame, line: bytes) -> Heard:
         """Pass a line on that came for a request, and learn from the answer how to ask from now on."""
         await self.inbox.put(line)
-        heard = _read(line)
-        if _is_answer(heard, frame):
+        heard = message_in(line)
+        if is_answer(heard, frame):
             self._stamp.learn(frame, heard)
             return Heard.ANSWER
         # Where the host has taken the request back, no work on it is a reason to wait longer.
@@ -293,9 +291,9 @@ class RemoteUpstream:
             await self.inbox.put(line)
             return Heard.NOTHING
 
-        session, stream, pause, was_there = self._session, Stream(take), 0.0, False
+        session, stream, pause, was_there = self._session.id, Stream(take), 0.0, False
         # A server may give the same session again, or none: who listens anew is told by that it is another task.
-        while session == self._session and self._listener is asyncio.current_task():
+        while session == self._session.id and self._listener is asyncio.current_task():
             await asyncio.sleep(pause)
             pause = min(2 * pause + max(stream.retry or PAUSE, PAUSE), LONGEST_PAUSE)
             with contextlib.suppress(GatewayError):
@@ -308,54 +306,29 @@ class RemoteUpstream:
                 if is_forgotten and was_there:
                     # A host that only waits would never hear again of what it waits for. But a server may forget each
                     # session as soon as it has begun.
-                    await asyncio.sleep(PAUSE)
+                    await asyncio.sleep(max(PAUSE, self._session.pause()))
                     await self._renew(session)
                 elif is_forgotten or response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
                     return  # the server sends nothing unasked
             departure.sent.set()
 
     async def _renew(self, lost: str | None) -> None:
-        """Begin a new session with the host's own words, in the place of one that the server has forgotten."""
+        """Begin a new session in the place of one that the server has forgotten, unless another request has done so."""
         async with self._renewing:
-            if self._session != lost:
-                return  # another request has done it meanwhile
-            opening, *initialized = self._handshake
-            async with self._http.exchange("POST", _TYPES, opening.raw) as response:
-                if not response.is_success:
-                    raise UpstreamUnavailable(f"has forgotten the session, and {refusal(response)}")
-                if await self._revision_in(response, opening) != self._stamp.revision:
-                    raise UpstreamUnavailable("has forgotten the session, and does not begin it as it did before")
-                self._session = response.headers.get(_SESSION)
-            for frame in initialized:
-                await self._tell(frame)
-            self._incidents.report(IncidentKind.SESSION_RENEWED)
-
-    async def _revision_in(self, response: httpx2.Response, opening: Frame) -> str | None:
-        """Return the revision that the answer to a handshake agrees to; the host needs to know nothing else of it."""
-        agreed = Stamp()
-
-        async def take(line: bytes) -> Heard:
-            heard = _read(line)
-            if not _is_answer(heard, opening):
-                return Heard.NOTHING
-            agreed.learn(opening, heard)
-            return Heard.ANSWER
-
-        if _type_of(response) == "application/json":
-            await take(one_line(await self._http.body(response)))
-        else:
-            await Stream(take, self._endpoint.timeout).follow(self._http, response)
-        return agreed.revision
+            if self._session.id == lost:
+                for frame in await self._session.renew():
+                    await self._tell(frame)
+                self._incidents.report(IncidentKind.SESSION_RENEWED)
 
     async def _say_farewell(self) -> None:
-        if self._session:
+        if self._session.id:
             async with self._http.exchange("DELETE", self._headers()):
                 pass  # a server that keeps no sessions answers 405, which is as good
 
     def _headers(self, frame: Frame | None = None) -> dict[str, str]:
         is_modern = frame is not None and revision_of(frame) is not None
-        session = {_SESSION: self._session} if self._session and not is_modern else {}
-        return _TYPES | session | (self._stamp.headers(frame) if frame else self._stamp.session_headers())
+        session = {} if is_modern else self._session.headers
+        return TYPES | session | (self._stamp.headers(frame) if frame else self._stamp.session_headers())
 
     def _report(self, frame: Frame, why: str) -> None:
         asked = {"method": frame.method} if frame.id is None else {"method": frame.method, "request_id": frame.id}
@@ -372,22 +345,6 @@ async def _left(departure: Departure) -> None:
     """Wait until a request has left, though not for ever."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(departure.sent.wait(), _ORDER_SECONDS)
-
-
-def _type_of(response: httpx2.Response) -> str:
-    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _read(line: bytes) -> Frame | None:
-    """Return the message that a line is, None where it is none: that is recorded by the gate."""
-    try:
-        return frames.parse(line)
-    except MalformedFrame:
-        return None
-
-
-def _is_answer(heard: Frame | None, frame: Frame) -> TypeGuard[Frame]:
-    return heard is not None and heard.kind is FrameKind.RESPONSE and heard.id == frame.id
 
 
 def _error_to(frame: Frame, line: bytes) -> bytes | None:

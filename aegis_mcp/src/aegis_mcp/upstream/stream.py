@@ -6,11 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeGuard
 
 import httpx2
 
-from aegis_mcp.errors import UpstreamUnavailable
+from aegis_mcp import frame as frames
+from aegis_mcp.errors import MalformedFrame, UpstreamUnavailable
+from aegis_mcp.frame import Frame, FrameKind
 from aegis_mcp.upstream.exchange import Http
 
 PAUSE: Final = 1.0
@@ -109,3 +111,21 @@ class Stream:
 def one_line(message: bytes) -> bytes:
     """Return a message on one line: a line break is white space outside of strings, and JSON has none inside."""
     return message.replace(b"\r", b" ").replace(b"\n", b" ").strip()
+
+
+def type_of(response: httpx2.Response) -> str:
+    """Return the media type of a response in lower case, without its parameters."""
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def message_in(line: bytes) -> Frame | None:
+    """Return the message that a line is, None where it is none: that is recorded by the gate."""
+    try:
+        return frames.parse(line)
+    except MalformedFrame:
+        return None
+
+
+def is_answer(heard: Frame | None, frame: Frame) -> TypeGuard[Frame]:
+    """Tell whether what was heard is the answer to a request."""
+    return heard is not None and heard.kind is FrameKind.RESPONSE and heard.id == frame.id
