@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from support.gateway import Stage
 from support.processes import wait_until
 from support.remote import host_of, policy_for, remote_server, requests_received, text_of
+from support.scripted import modern
 
 LIMIT_SECONDS: Final = 3.0
 """1.2 seconds are promised; a machine under load gets more."""
@@ -136,6 +137,16 @@ def test_a_server_that_says_that_it_is_at_work_has_the_time_that_it_takes(
     assert [entry["event"].get("status") for entry in stage.requests()][-1] == "ok"
     assert [entry for entry in stage.entries() if entry["event"].get("kind") == "request_failed"] == []
     assert stage.verify().returncode == 0
+
+
+@pytest.mark.parametrize(("name", "expected"), [("progress", "done"), ("a request", "has not answered within 1 s")])
+def test_what_a_server_asks_in_an_era_where_it_asks_nothing_is_no_work(
+    tmp_path: Path, remote: str, name: str, expected: str
+) -> None:
+    arguments = {"events": f"data: {WORK[name]}\n\n", "seconds": 2.5}
+    with host_of(Stage(tmp_path, policy_for(remote, timeout=1))) as host:
+        answer = modern(host, "tools/call", {"name": "repeated", "arguments": arguments})
+    assert text_of(answer).endswith(expected)
 
 
 def test_a_request_that_the_host_has_taken_back_is_given_up_whatever_the_server_says_of_its_work(

@@ -262,7 +262,7 @@ class RemoteUpstream:
             self._stamp.learn(frame, heard)
             return Heard.ANSWER
         # Where the host has taken the request back, no work on it is a reason to wait longer.
-        return Heard.WORK if heard and heard.method and self._is_awaited(frame) else Heard.NOTHING
+        return Heard.WORK if _is_work(heard, frame) and self._is_awaited(frame) else Heard.NOTHING
 
     def _is_awaited(self, frame: Frame) -> bool:
         """Tell whether the host still waits for what the current task asks."""
@@ -345,6 +345,16 @@ async def _left(departure: Departure) -> None:
     """Wait until a request has left, though not for ever."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(departure.sent.wait(), _ORDER_SECONDS)
+
+
+def _is_work(heard: Frame | None, frame: Frame) -> bool:
+    """Tell whether what was heard is of a server that is at work on a request.
+
+    Its own requests are, but from revision 2026-07-28 on it has none.
+    """
+    if heard is None or heard.kind is FrameKind.RESPONSE:
+        return False
+    return heard.kind is FrameKind.NOTIFICATION or revision_of(frame) is None
 
 
 def _error_to(frame: Frame, line: bytes) -> bytes | None:
