@@ -26,7 +26,7 @@ class Launch:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], guardian: Guardian) -> None:
-        self.program = command[0]
+        self.program = command[0]  # what may be said of it: arguments may hold secrets
         self._command = command
         self._environment = dict(environment)
         self._ahead: subprocess.Popen[bytes] | None = None
