@@ -25,14 +25,18 @@ from support.journals import append, draft, entries, is_strict_chain, journal, k
 from support.processes import wait_until
 from support.signatures import judge, signed_journal
 
-# Writes entries, keeps the lock, and is killed.
+# Writes entries, keeps the lock, and is killed; if so asked, the log goes meanwhile, and only a copy of it is left.
 KILLED: Final = """
-import os, signal, sys
+import os, shutil, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from support.journals import draft, journal
 writer = journal(Path(sys.argv[2]))
+log = Path(sys.argv[2]) / "logs" / "audit.log"
 for number in (1, 2, 3):
+    if number == 3 and sys.argv[3] == "gone":
+        shutil.copy(log, log.with_suffix(".log.1"))
+        log.unlink()
     writer.append([draft(number)], is_synced=False, patience=5, keeps=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -88,18 +92,30 @@ def _segments(log: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("count", [0, 1, 2])
 def test_what_happens_to_the_log_while_the_lock_is_kept_loses_nothing(
-    tmp_path: Path, act: Callable[[Path], None]
+    tmp_path: Path, count: int, act: Callable[[Path], None]
 ) -> None:
     writer, log = journal(tmp_path), log_of(tmp_path)
     _keep(writer, 1, 2)
     act(log)
-    _keep(writer, 3, 4)
+    _keep(writer, *range(3, 3 + count))
     writer.leave()
     append(journal(tmp_path), 5)
     assert is_strict_chain(*_segments(log))
-    assert numbers(*_segments(log)) == [1, 2, 3, 4, 5]
+    assert numbers(*_segments(log)) == [1, 2, *range(3, 3 + count), 5]
     assert audit("verify", *_segments(log)).status == 0
+
+
+def test_what_was_written_to_a_file_that_had_gone_is_written_again_when_the_lock_is_given_back(tmp_path: Path) -> None:
+    writer, log = journal(tmp_path), log_of(tmp_path)
+    _keep(writer, 1)
+    _compress(log)
+    _keep(writer, 2, 3)
+    writer.leave()
+    assert entries(log)[0].event["replay"] == [2, 3]
+    assert numbers(*_segments(log)) == [1, 2, 3]
+    assert [audit("verify", *paths).status for paths in (_segments(log), *zip(_segments(log)))] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("act", [*ACTS, _nothing])
@@ -107,9 +123,19 @@ def test_what_a_writer_has_written_that_was_killed_while_it_kept_the_lock_is_gon
     tmp_path: Path, act: Callable[[Path], None]
 ) -> None:
     log, tests = log_of(tmp_path), str(Path(__file__).parents[1])
-    killed = subprocess.run([sys.executable, "-c", KILLED, tests, str(tmp_path)], check=False, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", KILLED, tests, str(tmp_path), "there"], check=False, timeout=60)
     assert killed.returncode < 0
     act(log)
+    append(journal(tmp_path), 4)
+    assert is_strict_chain(*_segments(log))
+    assert numbers(*_segments(log)) == [1, 2, 3, 4]
+    assert audit("verify", *_segments(log)).status == 0
+
+
+def test_what_a_killed_writer_wrote_to_a_file_that_had_gone_is_written_again(tmp_path: Path) -> None:
+    log, tests = log_of(tmp_path), str(Path(__file__).parents[1])
+    killed = subprocess.run([sys.executable, "-c", KILLED, tests, str(tmp_path), "gone"], check=False, timeout=60)
+    assert killed.returncode < 0
     append(journal(tmp_path), 4)
     assert is_strict_chain(*_segments(log))
     assert numbers(*_segments(log)) == [1, 2, 3, 4]

@@ -36,25 +36,29 @@ class Journal:
         self._mending = Mending(self._writer, self._signing)
         self._rotation = rotation
         self._full = rotation.max_bytes or sys.maxsize
+        self._unseen: Mark | None = None
+        """Since which mark nobody has looked whether what was written stands at the log's path."""
 
     def append(self, drafts: Sequence[Draft], *, is_synced: bool, patience: float, keeps: bool = False) -> Head:
         """Append entries with one write, and one sync if asked for; wait at most `patience` seconds for the lock.
 
-        With `keeps` the lock is held on, which makes the next append quicker: whoever asks for it calls `leave` within
-        milliseconds, and before another thread uses this journal.
+        With `keeps` the lock is held on, and the path of the log not looked at again, which makes the next append
+        quicker: whoever asks for it calls `leave` within milliseconds, and before another thread uses this journal.
 
         Raises:
             LogLocked: another process has held the lock for that long.
             AuditUnavailable: not all are in the log. What did get there counts, and the next append goes on from it.
         """
         try:
-            with self._storage.locked(patience, keeps=keeps):
+            with self._storage.locked(patience, keeps=keeps) as is_kept:
                 start = self._ready()
                 mark = self._storage.owe(self._writer.put(start, drafts, is_synced=is_synced))
                 head = mark.head
                 if self._signing.is_due(mark):
                     mark = self._sign(mark, is_synced=is_synced)
-                self._look_again(start, mark)
+                self._unseen = self._unseen or start
+                if not (is_kept and self._storage.mark_as_left()):
+                    self._look_again(self._unseen, mark)
                 return head
         except OSError as exc:
             self._storage.drop_log()
@@ -89,8 +93,11 @@ class Journal:
             return mark.head
 
     def leave(self) -> None:
-        """Give back the lock that was kept."""
-        with suppress(OSError):  # a mark that lags behind the log is caught up with
+        """Give back the lock that was kept, once what was written meanwhile stands at the log's path."""
+        with suppress(AuditUnavailable, OSError):  # who writes the next entry is told, and goes on from what is there
+            if self._unseen:
+                with self._settled(0) as mark:
+                    self._look_again(self._unseen, mark)
             self._storage.leave()
 
     def close(self) -> None:
@@ -109,7 +116,9 @@ class Journal:
 
     def _ready(self) -> Mark:
         """Return a mark that agrees with the log, and behind which there is room and, if need be, a signature."""
-        mark = self._storage.mark_as_left() or self._mending.settle()
+        mark = self._storage.mark_as_left()
+        if mark is None or mark.offset >= self._full:
+            mark = self._mending.settle()
         if mark.offset >= self._full:
             mark = self._rotate_full(mark)
         return self._signing.demand(mark)
@@ -127,8 +136,11 @@ class Journal:
         """
         state = self._storage.log_state()
         if state is None or state.st_ino != mark.inode:
-            return self._mending.open_segment(mark, "rotated" if state else "missing", since=start.ring)
-        return self._mending.open_segment(mark, "truncated") if state.st_size < mark.offset else mark
+            mark = self._mending.open_segment(mark, "rotated" if state else "missing", since=start.ring)
+        elif state.st_size < mark.offset:
+            mark = self._mending.open_segment(mark, "truncated")
+        self._unseen = None
+        return mark
 
     def _rotate_full(self, mark: Mark) -> Mark:
         try:

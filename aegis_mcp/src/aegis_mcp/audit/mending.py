@@ -76,7 +76,7 @@ class Mending:
         return self._write_opening(end, reason, replace(lost, lines=[*lost.lines, *again]), found)
 
     def _written(self, mark: Mark, since: int | None) -> list[tuple[int, bytes]]:
-        size = 0 if since is None else mark.ring - since
+        size = 0 if since is None else max(0, mark.ring - since)  # a tail that was lost begins anew
         data = self._storage.recall(mark.ring - size, size) if size <= RING_SIZE else b""
         return survey.numbered(data, mark.head.seq)
 

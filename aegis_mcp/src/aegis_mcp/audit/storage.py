@@ -34,7 +34,7 @@ _PIECE: Final = 1024 * 1024
 
 
 class _Section:
-    """A `with` block that has the lock of the log; it is given back at the end, unless it is kept."""
+    """A `with` block that has the lock of the log; it gives it back at its end, unless it says that it is kept."""
 
     __slots__ = ("_storage", "keeps", "was_kept")
 
@@ -43,8 +43,8 @@ class _Section:
         self.keeps = False
         self.was_kept = False
 
-    def __enter__(self) -> None:
-        pass
+    def __enter__(self) -> bool:
+        return self.keeps
 
     def __exit__(self, error: object, *_: object) -> None:
         if error or not self.keeps:
