@@ -179,4 +179,4 @@ def test_lines_that_are_cut_or_have_no_end_are_left_to_the_long_way() -> None:
     stand = Stand()
     assert stand.stretches(lines[:-1]) == []
     assert stand.stretches(lines, len(lines) + 1) == []
-    assert stand.stretches(FIRST[:-1] + b"\x80\n") == []
+    assert stand.stretches(FIRST[:-1] + b"\x80\n") == [None]

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import filterfalse
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import orjson
@@ -62,6 +64,7 @@ any characters, of the timestamp only the date, the hour and the minute. In a li
 
 
 _UNKNOWN: Final[Record] = (b"",) * 9
+_BODY: Final = itemgetter(1)
 
 
 class _Shape(NamedTuple):
@@ -99,7 +102,7 @@ class Shapes:
 
     def read(self, lines: bytes) -> list[Record]:
         """Return a record for each of these whole lines; none at all if no line can be told from them."""
-        if not self._shapes or not (lines.isascii() or _is_utf8(lines)):
+        if not self._shapes:
             return []
         odd = lines.translate(None, _ORDINARY)
         are_rare = odd.count(b"\\\n") * _RARE <= odd.count(b"\n")  # the lines with escapes
@@ -108,6 +111,8 @@ class Shapes:
             self._find_all[string] = _compiled(self._shapes, string)
         records = self._find_all[string](lines)
         if odd.replace(b"\\", b"") != b"\n" * len(records):  # within a line there is no control character
+            return []
+        if not (lines.isascii() or _are_utf8(map(_BODY, records))):
             return []
         end = -1
         while are_rare and (end := odd.find(b"\\\n", end + 1)) >= 0:
@@ -180,9 +185,11 @@ def _joined(opening: bytes, patterns: Iterable[bytes | None], closing: bytes) ->
     return None if None in parts else re.escape(opening) + b",".join(filter(None, parts)) + re.escape(closing)
 
 
-def _is_utf8(data: bytes) -> bool:
+def _are_utf8(bodies: Iterable[bytes]) -> bool:
+    """Tell whether all of these are UTF-8; each begins and ends with a character of ASCII, or is empty."""
     try:
-        data.decode("utf-8")
+        # Together they are what each of them is, and most have nothing beyond ASCII that had to be decoded.
+        b"".join(filterfalse(bytes.isascii, bodies)).decode("utf-8")
     except UnicodeDecodeError:
         return False
     return True
