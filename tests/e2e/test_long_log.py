@@ -58,9 +58,10 @@ def _costs(directory: Path, entries: int) -> tuple[Cost, Cost]:
 def test_a_call_costs_with_a_hundred_thousand_entries_what_it_costs_with_ten(tmp_path: Path) -> None:
     short_start, short = _costs(tmp_path / "short", 10)
     long_start, long = _costs(tmp_path / "long", ENTRIES)
-    # The head of a long log has more hashes, and numbers have more digits; a tick of a clock may fall into either.
-    assert abs(long.read - short.read) < 100 * CALLS
-    assert abs(long.written - short.written) < 1000 * CALLS
-    assert abs(long.reads - short.reads) < CALLS
-    assert abs(long.writes - short.writes) < CALLS
+    # The head of a long log has more hashes, and numbers have more digits. How often the head is read and written, of
+    # 5 KiB, is a matter of time: twice for a call at the most. The log itself has tens of megabytes.
+    assert abs(long.read - short.read) < 12_000 * CALLS
+    assert abs(long.written - short.written) < 12_000 * CALLS
+    assert abs(long.reads - short.reads) < 3 * CALLS
+    assert abs(long.writes - short.writes) < 3 * CALLS
     assert long_start.read - short_start.read < 1024 * 1024
