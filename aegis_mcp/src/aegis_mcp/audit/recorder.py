@@ -97,7 +97,6 @@ class Recorder:
             return False  # another gateway is writing: let the thread wait for it
         if self._leaving is None:
             self._leaving = asyncio.get_running_loop().call_later(_KEPT, self.leave)
-        self._sign_later()
         return True
 
     def leave(self) -> None:
@@ -106,6 +105,7 @@ class Recorder:
             self._leaving.cancel()
             self._leaving = None
             self._journal.leave()
+            self._sign_later()
 
     async def checkpoint(self) -> None:
         """Return once what is not signed yet is, on the disk, or within the deadline it cannot be.
