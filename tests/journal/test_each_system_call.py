@@ -28,7 +28,8 @@ writer = journal(Path(sys.argv[2]))
 acknowledged = os.open(sys.argv[3], os.O_RDWR)
 for number in range(int(sys.argv[4])):
     try:
-        writer.append([draft(number)], is_synced=True, patience=5, keeps=sys.argv[5] == "kept")
+        if not writer.go_on([draft(number)]):
+            writer.append([draft(number)], is_synced=True, patience=5, keeps=sys.argv[5] == "kept")
     except AuditUnavailable:
         continue
     os.pwritev(acknowledged, [b"1"], number)

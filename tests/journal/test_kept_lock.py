@@ -37,7 +37,8 @@ for number in (1, 2, 3):
     if number == 3 and sys.argv[3] == "gone":
         shutil.copy(log, log.with_suffix(".log.1"))
         log.unlink()
-    writer.append([draft(number)], is_synced=False, patience=5, keeps=True)
+    if not writer.go_on([draft(number)]):
+        writer.append([draft(number)], is_synced=False, patience=5, keeps=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -45,7 +46,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 def _keep(writer: Journal, *numbers: int) -> None:
     """Append entries one by one, and keep the lock."""
     for number in numbers:
-        writer.append([draft(number)], is_synced=False, patience=0, keeps=True)
+        if not writer.go_on([draft(number)]):
+            writer.append([draft(number)], is_synced=False, patience=0, keeps=True)
 
 
 def _rename(log: Path) -> None:

@@ -42,27 +42,37 @@ class Journal:
     def append(self, drafts: Sequence[Draft], *, is_synced: bool, patience: float, keeps: bool = False) -> Head:
         """Append entries with one write, and one sync if asked for; wait at most `patience` seconds for the lock.
 
-        With `keeps` the lock is held on, and the path of the log not looked at again, which makes the next append
-        quicker: whoever asks for it calls `leave` within milliseconds, and before another thread uses this journal.
+        With `keeps` the lock is held on, for `go_on`: whoever asks for it calls `leave` within milliseconds, and before
+        another thread uses this journal.
 
         Raises:
             LogLocked: another process has held the lock for that long.
             AuditUnavailable: not all are in the log. What did get there counts, and the next append goes on from it.
         """
+        with self._settled(patience, keeps=keeps) as start:
+            mark = self._storage.owe(self._writer.put(start, drafts, is_synced=is_synced))
+            head = mark.head
+            if self._signing.is_due(mark):
+                mark = self._sign(mark, is_synced=is_synced)
+            self._look_again(start, mark)
+            return head
+
+    def go_on(self, drafts: Sequence[Draft]) -> bool:
+        """Append entries without a sync if the lock was kept and the log is as it was left; tell whether that was so.
+
+        The path of the log is not looked at until `leave`. Raises as `append` does.
+        """
+        start = self._storage.mark_as_left()
+        if start is None or start.offset >= self._full or not self._signing.is_content(start):
+            return False
+        self._unseen = self._unseen or start
         try:
-            with self._storage.locked(patience, keeps=keeps) as is_kept:
-                start = self._ready()
-                mark = self._storage.owe(self._writer.put(start, drafts, is_synced=is_synced))
-                head = mark.head
-                if self._signing.is_due(mark):
-                    mark = self._sign(mark, is_synced=is_synced)
-                self._unseen = self._unseen or start
-                if not (is_kept and self._storage.mark_as_left()):
-                    self._look_again(self._unseen, mark)
-                return head
+            mark = self._storage.owe(self._writer.put(start, drafts, is_synced=False))
+            if self._signing.is_due(mark):
+                self._sign(mark, is_synced=False)
         except OSError as exc:
-            self._storage.drop_log()
-            raise AuditUnavailable(explain(exc)) from exc
+            raise self._unavailable(exc) from exc
+        return True
 
     def checkpoint(self, *, patience: float) -> Mark:
         """Sign what is not signed yet, on the disk; return where the log ends. Waits and raises as `append` does."""
@@ -96,8 +106,8 @@ class Journal:
         """Give back the lock that was kept, once what was written meanwhile stands at the log's path."""
         with suppress(AuditUnavailable, OSError):  # who writes the next entry is told, and goes on from what is there
             if self._unseen:
-                with self._settled(0) as mark:
-                    self._look_again(self._unseen, mark)
+                with self._settled(0):
+                    pass
             self._storage.leave()
 
     def close(self) -> None:
@@ -105,23 +115,27 @@ class Journal:
         self._storage.close()
 
     @contextmanager
-    def _settled(self, patience: float) -> Generator[Mark]:
-        """Hold the lock, with a mark that agrees with the log: for what is rare."""
-        try:
-            with self._storage.locked(patience):
-                yield self._ready()
-        except OSError as exc:
-            self._storage.drop_log()
-            raise AuditUnavailable(explain(exc)) from exc
+    def _settled(self, patience: float, *, keeps: bool = False) -> Generator[Mark]:
+        """Hold the lock, with a mark that agrees with the log, behind which there is room and, if need be, a signature.
 
-    def _ready(self) -> Mark:
-        """Return a mark that agrees with the log, and behind which there is room and, if need be, a signature."""
-        mark = self._storage.mark_as_left()
-        if mark is None or mark.offset >= self._full:
-            mark = self._mending.settle()
-        if mark.offset >= self._full:
-            mark = self._rotate_full(mark)
-        return self._signing.demand(mark)
+        Raises as `append` does.
+        """
+        try:
+            with self._storage.locked(patience, keeps=keeps):
+                mark = self._mending.settle(since=self._unseen.ring if self._unseen else None)
+                self._unseen = None
+                if mark.offset >= self._full:
+                    mark = self._rotate_full(mark)
+                yield self._signing.demand(mark)
+        except OSError as exc:
+            raise self._unavailable(exc) from exc
+
+    def _unavailable(self, error: OSError) -> AuditUnavailable:
+        """Say why an entry is not in the log, which is looked at anew before the next one."""
+        self._storage.drop_log()
+        with suppress(OSError):
+            self._storage.leave()
+        return AuditUnavailable(explain(error))
 
     def _sign(self, mark: Mark, *, is_synced: bool) -> Mark:
         # The entries are in the log: what is wrong with a key is said to whoever writes the next ones.
@@ -136,11 +150,8 @@ class Journal:
         """
         state = self._storage.log_state()
         if state is None or state.st_ino != mark.inode:
-            mark = self._mending.open_segment(mark, "rotated" if state else "missing", since=start.ring)
-        elif state.st_size < mark.offset:
-            mark = self._mending.open_segment(mark, "truncated")
-        self._unseen = None
-        return mark
+            return self._mending.open_segment(mark, "rotated" if state else "missing", since=start.ring)
+        return self._mending.open_segment(mark, "truncated") if state.st_size < mark.offset else mark
 
     def _rotate_full(self, mark: Mark) -> Mark:
         try:

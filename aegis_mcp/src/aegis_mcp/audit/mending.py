@@ -38,13 +38,16 @@ class Mending:
         self._storage = writer.storage
         self._signing = signing
 
-    def settle(self) -> Mark:
-        """Return a mark that agrees with the log, after mending what a crash or a rotation has left."""
+    def settle(self, since: int | None = None) -> Mark:
+        """Return a mark that agrees with the log, after mending what a crash or a rotation has left.
+
+        What was written to the tail from `since` on may have gone to a file that somebody had renamed by then.
+        """
         mark, state = self._storage.mark(), self._storage.log_state()
         if mark is None:
             return self._begin()
         if state is None or state.st_ino != mark.inode:
-            return self.open_segment(mark, "rotated" if state else "missing")
+            return self.open_segment(mark, "rotated" if state else "missing", since=since)
         if state.st_size == mark.offset:
             return mark
         is_cut = state.st_size < mark.offset or self._was_cut(mark)

@@ -92,7 +92,8 @@ class Recorder:
         if is_synced or self._unfinished:
             return False
         try:
-            self._journal.append(drafts, is_synced=False, patience=0, keeps=True)
+            if not self._journal.go_on(drafts):
+                self._journal.append(drafts, is_synced=False, patience=0, keeps=True)
         except LogLocked:
             return False  # another gateway is writing: let the thread wait for it
         if self._leaving is None:

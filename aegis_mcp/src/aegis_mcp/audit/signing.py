@@ -99,11 +99,15 @@ class Signing:
         Raises:
             AuditUnavailable: the log has to be signed, and cannot be.
         """
-        if self._keys is None or (mark.signed >= 0 and mark.tree is not None and self._refusal is None):
+        if self._keys is None or self.is_content(mark):
             return mark
         if self._keys.mode is Signatures.OPTIONAL and time.monotonic() < self._retry_at:
             return mark
         return self.checkpoint(mark, is_synced=False) if mark.signed >= 0 else self._declare(mark)
+
+    def is_content(self, mark: Mark) -> bool:
+        """Tell whether there is nothing to demand."""
+        return self._keys is None or (mark.signed >= 0 and mark.tree is not None and self._refusal is None)
 
     def _declare(self, mark: Mark) -> Mark:
         """Give keys to a log that has none; from here on it is signed."""

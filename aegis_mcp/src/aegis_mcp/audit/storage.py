@@ -34,17 +34,16 @@ _PIECE: Final = 1024 * 1024
 
 
 class _Section:
-    """A `with` block that has the lock of the log; it gives it back at its end, unless it says that it is kept."""
+    """A `with` block that has the lock of the log; it is given back at the end, unless it is kept."""
 
-    __slots__ = ("_storage", "keeps", "was_kept")
+    __slots__ = ("_storage", "keeps")
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, *, keeps: bool) -> None:
         self._storage = storage
-        self.keeps = False
-        self.was_kept = False
+        self.keeps = keeps
 
-    def __enter__(self) -> bool:
-        return self.keeps
+    def __enter__(self) -> None:
+        pass
 
     def __exit__(self, error: object, *_: object) -> None:
         if error or not self.keeps:
@@ -60,7 +59,6 @@ class Storage:
         self._sidecar = sidecar_of(path)
         self._log: int | None = None
         self._inode = 0
-        self._section = _Section(self)
         self._turn = Turn(path, on_loss=self._close_files)
         self._slots: bytearray = bytearray()
         self._mark: Mark | None = None
@@ -78,13 +76,10 @@ class Storage:
             LogLocked: somebody else holds it for longer.
             AuditUnavailable: the files cannot be used.
         """
-        section = self._section
-        section.was_kept = self._turn.is_ours
-        if not section.was_kept:
+        if not self._turn.is_ours:
             self._turn.take(patience)
             keeps = keeps and not self._turn.is_awaited()
-        section.keeps = keeps
-        return section
+        return _Section(self, keeps=keeps)
 
     def leave(self) -> None:
         """Store the mark that is owed, and give the lock back, if it is held."""
@@ -120,7 +115,7 @@ class Storage:
     def mark_as_left(self) -> Mark | None:
         """Return the newest mark if the lock was kept since it was made and the log still ends there, else None."""
         mark = self._mark
-        if not self._section.was_kept or mark is None or self._log is None or mark.inode != self._inode:
+        if not self._turn.is_ours or mark is None or self._log is None or mark.inode != self._inode:
             return None
         return mark if os.lseek(self._log, 0, os.SEEK_END) == mark.offset else None
 
