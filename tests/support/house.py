@@ -122,7 +122,7 @@ LAYERS: Final = {
             "tasks",
         ),
         ("upstream/login", "audit/recorder", "inspection"),
-        ("events", "policy/explanation", "policy/loader", "policy/question", "policy/replay", "pins/report"),
+        ("events", "carrier", "policy/explanation", "policy/loader", "policy/question", "policy/replay", "pins/report"),
         ("enforcement", "suggestion", "policy/cases", "policy/watch", "relay"),
         ("proposal", "reload", "supervisor"),
         ("gateway", "workspace", "demo"),

@@ -9,30 +9,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 from aegis_audit.entry import Draft
 from aegis_mcp import asking, identity
 from aegis_mcp import frame as frames
 from aegis_mcp.asking import Again, Asking, Question
-from aegis_mcp.audit.record import Asked, Client, EventKind, Recordkeeper, Status
+from aegis_mcp.audit.record import Asked, Client, Recordkeeper, Status
 from aegis_mcp.audit.recorder import Recorder
+from aegis_mcp.carrier import Carrier
 from aegis_mcp.decision import Access, AccessFrom, Consent, Decision, Effect, Request
-from aegis_mcp.errors import AuditUnavailable, MalformedFrame
+from aegis_mcp.errors import MalformedFrame
 from aegis_mcp.frame import Frame, FrameKind, Unanswered
 from aegis_mcp.handshake import Handshake
 from aegis_mcp.inspection import Inspector
 from aegis_mcp.lane import Flight, Lane
 from aegis_mcp.limits import Limiter
 from aegis_mcp.offering import Offering
-from aegis_mcp.passage import Passage, carry_out, refusal, status_of, turn_back
+from aegis_mcp.passage import Passage, refusal, status_of
 from aegis_mcp.pins.quarantine import Pins
 from aegis_mcp.policy.evaluation import decide
 from aegis_mcp.policy.model import Policy
-from aegis_mcp.settings import OnFailure
 from aegis_mcp.upstream.catalog import Catalog
-from aegis_mcp.upstream.link import DONE
 
 _MUCH: Final = 64 * 1024
 """Bytes that take so long to judge that the log must not be locked meanwhile."""
@@ -69,7 +67,7 @@ class Enforcement:
         self._capabilities: Mapping[str, Any] = {}
         self._is_modern = False
         self._gone: str | None = None
-        self._unrecorded = 0
+        self._carrier = Carrier(keeper, recorder, self._told)
 
     def connect(self, to_host: Callable[[bytes], None], to_upstream: Callable[[bytes], None]) -> None:
         """Set the ways to the two peers."""
@@ -87,56 +85,10 @@ class Enforcement:
     def _take(self, lines: Sequence[bytes], lane: Lane, other: Lane) -> Awaitable[None]:
         if sum(map(len, lines)) > _MUCH:
             self._recorder.leave()  # other gateways need not wait while it is looked at
-        return self._pass([self._judge(line, lane, other) for line in lines if line.strip()])
+        return self._carry([self._judge(line, lane, other) for line in lines if line.strip()])
 
-    def _pass(self, passages: list[Passage]) -> Awaitable[None]:
-        """Write the entries of what has arrived together, then let each frame take its way."""
-        drafts: list[Draft] = []
-        is_weighty = False
-        for passage in passages:
-            drafts += filter(None, passage.drafts)
-            is_weighty |= passage.is_weighty
-        lost = self._unrecorded if drafts else 0
-        if lost:
-            drafts.insert(0, self._keeper.security(EventKind.ENTRIES_LOST, {"count": lost}))
-        try:
-            is_written = not drafts or self._recorder.append(drafts, is_write=is_weighty)
-        except AuditUnavailable as exc:
-            self._carry_out_unrecorded(passages, str(exc))
-            return DONE
-        if not is_written:
-            return self._pass_later(passages, self._recorder.commit(drafts, is_write=is_weighty), lost)
-        self._carry_out(passages, lost)
-        return DONE
-
-    async def _pass_later(self, passages: list[Passage], commit: Awaitable[None], lost: int) -> None:
-        """Do what `_pass` does where the entries take a while."""
-        try:
-            await commit
-        except AuditUnavailable as exc:
-            self._carry_out_unrecorded(passages, str(exc))
-        else:
-            self._carry_out(passages, lost)
-
-    def _carry_out(self, passages: list[Passage], lost: int) -> None:
-        """Let each frame take its way; the log knows now of so many entries that it had lost before."""
-        self._unrecorded -= lost
-        for passage in passages:
-            carry_out(passage)
-
-    def _carry_out_unrecorded(self, passages: list[Passage], failure: str) -> None:
-        """Turn back what must not go on without its entries, and count those that the log now lacks."""
-        for passage in passages:
-            if passage.is_bound and not self._may_go_unrecorded(passage):
-                why = f"Not forwarded: {failure}"
-                turn_back(passage, partial(self._told, text=why, code=frames.UNAVAILABLE))
-                continue
-            self._unrecorded += sum(draft is not None for draft in passage.drafts)
-            carry_out(passage)
-
-    def _may_go_unrecorded(self, passage: Passage) -> bool:
-        on_failure = self._policy.audit.on_failure
-        return on_failure is OnFailure.ALLOW or (on_failure is OnFailure.DENY_WRITES and not passage.is_weighty)
+    def _carry(self, passages: list[Passage]) -> Awaitable[None]:
+        return self._carrier.carry(passages, self._policy.audit.on_failure)
 
     def _judge(self, line: bytes, lane: Lane, other: Lane) -> Passage:
         """Decide on one frame: `lane` is where its requests go, `other` where it answers requests of."""
@@ -354,7 +306,7 @@ class Enforcement:
     @property
     def unrecorded(self) -> int:
         """Return how many entries the log has not taken, and has not been told of since."""
-        return self._unrecorded
+        return self._carrier.unrecorded
 
     @property
     def policy(self) -> Policy:
@@ -381,7 +333,7 @@ class Enforcement:
     async def tend(self) -> None:
         """Do what time brings, about once a second: end questions that nobody answers, notice what was approved."""
         expired = self._asking.expire(time.monotonic(), self._from_upstream)
-        await self._pass([self._give_up(*one, Consent.TIMEOUT) for one in expired])
+        await self._carry([self._give_up(*one, Consent.TIMEOUT) for one in expired])
         if released := self._offering.released():
             self.announce(released)
 
@@ -400,7 +352,7 @@ class Enforcement:
         questions = self._asking.expire(math.inf, self._from_upstream)
         passages = [self._unanswered(flight, status) for flight in self._from_host.land_all()]
         passages += [self._give_up(*one, Consent.WITHDRAWN) for one in questions]
-        await self._pass([*withdrawn, *passages, Passage(self._from_upstream, tuple(self._inspector.end()))])
+        await self._carry([*withdrawn, *passages, Passage(self._from_upstream, tuple(self._inspector.end()))])
 
     def _withdrawn(self, flight: Flight, status: Status) -> Passage:
         """Tell the host that nobody waits any more for what an upstream has asked of it."""
