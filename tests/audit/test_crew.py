@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from aegis_audit.checks.digest import digest
+from aegis_audit.checks.digest import UNREAD, digest
 from aegis_audit.crew import MAX_JOBS, Crew, hire, jobs_for
+from aegis_audit.part import PART
 from aegis_audit.segment import Segment
 from aegis_audit.shape import Shapes
-from support.logs import small_log, write
+from support.logs import LogBuilder, small_log, write
 
 NOBODY: frozenset[int] = frozenset()
 
@@ -29,6 +30,14 @@ def work(connection: Connection) -> None:
         while True:
             part, watched = connection.recv()
             connection.send(digest(part, watched, Shapes()))
+
+
+def read_nothing(connection: Connection) -> None:
+    """Answer as a process that can read none of its parts."""
+    with suppress(EOFError, OSError):
+        while True:
+            connection.recv()
+            connection.send(UNREAD)
 
 
 @contextmanager
@@ -83,6 +92,22 @@ def test_what_a_process_that_is_lost_should_have_digested_is_unread(segments: li
     parts = Crew([ours], segments[1:]).parts_of(segments[1])
     assert parts
     assert [digested for _, digested in parts.digested] == [((), False)]
+
+
+def test_parts_are_digested_here_while_others_are_waited_for_up_to_a_bound(tmp_path: Path) -> None:
+    line = LogBuilder().add("security_event", {"kind": "policy_loaded", "note": "x" * 60_000})
+    segment = Segment(str(write(tmp_path / "audit.log", [line] * (PART // len(line) + 1) * 14)))
+    ours, theirs = Pipe()
+    ours.poll = lambda timeout=0.0: False  # noqa: ARG005 - no answer is there before somebody waits for it
+    worker = threading.Thread(target=read_nothing, args=(theirs,))
+    worker.start()
+    parts = Crew([ours], [segment]).parts_of(segment)
+    assert parts
+    found = [(part.start, digested.is_whole) for part, digested in parts.digested]
+    ours.close()
+    worker.join(30)
+    assert found == sorted(found)
+    assert [is_whole for _, is_whole in found] == [*[False] * 2, *[True] * 8, *[False] * 2, *[True] * 2]
 
 
 def test_several_processes_are_started_for_a_large_log_and_none_for_a_small_one() -> None:

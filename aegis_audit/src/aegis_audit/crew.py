@@ -1,7 +1,8 @@
 """Processes that digest the parts of segments, so that several cores verify one log.
 
-They are told parts and give digests; everything that is decided is decided by the one who asks. A process that is lost
-costs time: what it should have digested is read by the one who asks. None outlives the other end of its pipe.
+They are told parts and give digests; everything that is decided is decided by the one who asks, who digests parts as
+well instead of waiting. A process that is lost costs time: what it should have digested is read by the one who asks.
+None outlives the other end of its pipe.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ MAX_JOBS: Final = 64
 _WORTHWHILE: Final = 64 << 20
 """Bytes from which on several processes are quicker than one, their start included."""
 
-_AHEAD: Final = 3
-"""Parts that a process is given at one time: while one is judged it digests the next."""
+_AHEAD: Final = 2
+"""Parts that another process is given at one time: while one is judged it digests the next."""
+_KEPT: Final = 8
+"""Parts that are digested here while others are waited for: as many as are read while a process starts."""
 
 _SECONDS_TO_END: Final = 5.0
 
@@ -45,9 +48,19 @@ def jobs_for(size: int) -> int:
 
 
 class _Task(NamedTuple):
+    """A part that a process was given, or that was digested here."""
+
     divided: Divided
     part: Part
-    connection: Connection
+    made: Connection | Digested
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Tell whether a process has still to answer; one that is lost has nothing to say."""
+        try:
+            return not (isinstance(self.made, Digested) or self.made.poll())
+        except OSError:
+            return False
 
 
 class Crew:
@@ -58,6 +71,8 @@ class Crew:
     ) -> None:
         """Begin, with the processes at the other ends of these pipes."""
         self._watched = watched
+        self._shapes = Shapes()
+        self._most = _AHEAD * len(connections) + _KEPT
         self._divided: dict[Segment, Divided | None] = {}
         self._tasks: deque[_Task] = deque()
         self._source = self._divide(segments)
@@ -100,25 +115,29 @@ class Crew:
                 connection.send((following[1], self._watched))
 
     def _receive(self) -> tuple[Part, Digested]:
-        task = self._tasks.popleft()
+        while self._tasks[0].is_waited_for and len(self._tasks) < self._most:
+            following = next(self._source, None)
+            if not following:
+                break
+            self._tasks.append(_Task(*following, digest(following[1], self._watched, self._shapes)))
+        _, part, made = self._tasks.popleft()
+        if isinstance(made, Digested):
+            return part, made
         try:
-            digested = task.connection.recv()
+            digested = made.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             digested = UNREAD
-        self._give(task.connection)
-        return task.part, digested
+        self._give(made)
+        return part, digested
 
 
 @contextmanager
 def hire(jobs: int, segments: Iterable[Segment], watched: frozenset[int]) -> Generator[Crew | None]:
-    """Start so many processes for what a `Crew` does, and end them; None if there is only one job."""
-    if jobs < 2:
-        yield None
-        return
+    """Start processes for what a `Crew` does, so many with this one, and end them; None if there is only one job."""
     workers: list[tuple[SpawnProcess, Connection]] = []
     try:
         with suppress(OSError):  # as many as the system gives
-            workers.extend(_start() for _ in range(jobs))
+            workers.extend(_start() for _ in range(jobs - 1))
         crew = Crew([connection for _, connection in workers], segments, watched) if workers else None
         yield crew
         if crew:
