@@ -7,8 +7,7 @@ end has room: order is kept and memory is bounded by what the two peers have in 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from operator import attrgetter
-from typing import Final, Protocol
+from typing import Protocol
 
 from aegis_mcp.upstream.link import DONE, Gate, Source
 
@@ -31,8 +30,10 @@ async def pump(inbox: Source, gate: Gate, *ends: End) -> None:
 
     def take(lines: Sequence[bytes]) -> Awaitable[None]:
         passing = gate(lines)
-        is_done = passing is DONE and all(map(_HAS_ROOM, ends))
-        return DONE if is_done else _wait(passing, ends)
+        for end in ends:
+            if not end.has_room:
+                return _wait(passing, ends)
+        return passing if passing is DONE else _wait(passing, ends)
 
     while lines := await inbox.batch(take):
         await take(lines)
@@ -42,6 +43,3 @@ async def _wait(passing: Awaitable[None], ends: Sequence[End]) -> None:
     await passing
     for end in ends:
         await end.room()
-
-
-_HAS_ROOM: Final = attrgetter("has_room")

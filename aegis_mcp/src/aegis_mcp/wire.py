@@ -155,10 +155,10 @@ class Outbox(asyncio.BaseProtocol):
         self._copier: threading.Thread | None = None
         self.is_closed = False
 
-    def send(self, *lines: bytes) -> None:
-        """Send lines, adding the LF; what a peer that has gone would have got is dropped."""
+    def send(self, line: bytes) -> None:
+        """Send a line, adding the LF; what a peer that has gone would have got is dropped."""
         if self._transport and not self.is_closed:
-            self._transport.write(b"\n".join((*lines, b"")))
+            self._transport.write(line + b"\n")
             if self._transport.get_write_buffer_size() > _MOST_UNSENT:
                 self._transport.abort()
                 self.is_closed = True

@@ -41,8 +41,8 @@ class Source(Protocol):
 class Sink(Protocol):
     """Where lines go."""
 
-    def send(self, *lines: bytes) -> None:
-        """Send lines, LF excluded, in order and without waiting; to a peer that has gone, nothing."""
+    def send(self, line: bytes) -> None:
+        """Send a line, LF excluded, in order and without waiting; to a peer that has gone, nothing."""
         ...
 
     @property

@@ -70,12 +70,12 @@ class Departures:
         self._is_closed = False
         self.overflow = asyncio.Event()
 
-    def send(self, *lines: bytes) -> None:
-        """Add lines; what a peer that has gone would have got is dropped."""
+    def send(self, line: bytes) -> None:
+        """Add a line; what a peer that has gone would have got is dropped."""
         if self._is_closed:
             return
-        self._lines.extend(lines)
-        self._size += sum(map(len, lines))
+        self._lines.append(line)
+        self._size += len(line)
         self._some.set()
         self._idle.clear()
         if self._size > _HIGH_WATER:
