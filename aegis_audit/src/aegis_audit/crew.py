@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aegis_audit.checks.digest import UNREAD, Digested, digest
 from aegis_audit.checks.scan import Parts
 from aegis_audit.part import Divided, Part, divide
-from aegis_audit.segment import Segment
+from aegis_audit.segment import Segment, keep_memory
 from aegis_audit.shape import Shapes
 
 if TYPE_CHECKING:
@@ -181,6 +181,7 @@ def _uninterrupted() -> Generator[None]:
 
 def _work(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_memory()
     shapes = Shapes()
     with suppress(EOFError, OSError):  # the one who asks has gone
         while True:

@@ -32,6 +32,7 @@ from aegis_audit.errors import EmptyDirectory
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.reading import in_order
 from aegis_audit.report import Report
+from aegis_audit.segment import keep_memory
 from aegis_audit.shape import Shapes
 from aegis_audit.sidecar import Sidecar
 from aegis_audit.state import State, Verified, resume
@@ -136,6 +137,7 @@ def examine(
 
     With more than one of `jobs`, so many processes read the log for this one, which judges; None lets its size decide.
     """
+    keep_memory()
     knowledge = knowledge.at_once()
     found = Findings()
     ledgers = _ledgers(found, knowledge)
