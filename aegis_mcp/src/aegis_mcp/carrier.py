@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias
@@ -42,15 +43,16 @@ class Carrier:
         lost = self.unrecorded if drafts else 0
         if lost:
             drafts.insert(0, self._keeper.security(EventKind.ENTRIES_LOST, {"count": lost}))
+            self.unrecorded = 0  # by nobody else it is told, too
         try:
-            is_written = not drafts or self._recorder.append(drafts, is_write=is_weighty)
+            if drafts and not self._recorder.append(drafts, is_write=is_weighty):
+                # Asked for here: what is judged meanwhile comes after it.
+                commit = self._recorder.commit(drafts, is_write=is_weighty)
+                return self._carry_later(passages, on_failure, commit, lost)
         except AuditUnavailable as exc:
-            self._carry_out_unrecorded(passages, on_failure, str(exc))
-            return DONE
-        if not is_written:
-            commit = self._recorder.commit(drafts, is_write=is_weighty)
-            return self._carry_later(passages, on_failure, commit, lost)
-        self._carry_out(passages, lost)
+            self._carry_out_unrecorded(passages, on_failure, str(exc), lost)
+        else:
+            _carry_out(passages)
         return DONE
 
     async def _carry_later(
@@ -60,18 +62,16 @@ class Carrier:
         try:
             await commit
         except AuditUnavailable as exc:
-            self._carry_out_unrecorded(passages, on_failure, str(exc))
+            self._carry_out_unrecorded(passages, on_failure, str(exc), lost)
+        except asyncio.CancelledError:
+            self.unrecorded += lost  # whether it was told, nobody knows any more
+            raise
         else:
-            self._carry_out(passages, lost)
+            _carry_out(passages)
 
-    def _carry_out(self, passages: list[Passage], lost: int) -> None:
-        """Let each frame take its way; the log knows now of so many entries that it had lost before."""
-        self.unrecorded -= lost
-        for passage in passages:
-            carry_out(passage)
-
-    def _carry_out_unrecorded(self, passages: list[Passage], on_failure: OnFailure, failure: str) -> None:
+    def _carry_out_unrecorded(self, passages: list[Passage], on_failure: OnFailure, failure: str, lost: int) -> None:
         """Turn back what must not go on without its entries, and count those that the log now lacks."""
+        self.unrecorded += lost
         for passage in passages:
             if passage.is_bound and not _may_go_unrecorded(passage, on_failure):
                 turn_back(passage, partial(self._turned_back, failure))
@@ -81,6 +81,11 @@ class Carrier:
 
     def _turned_back(self, failure: str, frame: Frame) -> bytes | None:
         return self._tell(frame, f"Not forwarded: {failure}", frames.UNAVAILABLE)
+
+
+def _carry_out(passages: list[Passage]) -> None:
+    for passage in passages:
+        carry_out(passage)
 
 
 def _may_go_unrecorded(passage: Passage, on_failure: OnFailure) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from aegis_audit.entry import Draft
@@ -61,19 +61,25 @@ class Recorder:
         self._calm: asyncio.TimerHandle | None = None
         self._leaving: asyncio.TimerHandle | None = None
 
-    async def commit(self, drafts: Sequence[Draft], *, is_write: bool) -> None:
-        """Return once the entries are as durable as the settings ask for writes or for reads.
+    def commit(self, drafts: Sequence[Draft], *, is_write: bool) -> Awaitable[None]:
+        """Ask for entries, which come before all that are asked for later; return what to wait for.
+
+        That is until they are as durable as the settings ask for writes or for reads.
 
         Raises:
-            AuditUnavailable: they are not, or not within the deadline.
+            AuditUnavailable: they are not, or not within the deadline; whoever waits may get it, too.
         """
         refusal: str | None = None
         if self._anchoring:
             lags, refusal = self._anchoring.take_lags()
             drafts = lags if refusal else [*lags, *drafts]
         is_synced = self._is_write_synced if is_write else self._is_read_synced
-        if drafts and not self._append(drafts, is_synced=is_synced):
-            await self._commit_in_thread(drafts, is_synced=is_synced)
+        is_waiting = bool(drafts) and not self._append(drafts, is_synced=is_synced)
+        return self._committed(self._ask(drafts, is_synced=is_synced) if is_waiting else None, refusal)
+
+    async def _committed(self, done: asyncio.Future[None] | None, refusal: str | None) -> None:
+        if done:
+            await self._in_time(done)
             self._sign_later()
         if refusal:
             raise AuditUnavailable(refusal)
@@ -114,7 +120,7 @@ class Recorder:
         Raises:
             AuditUnavailable: it cannot.
         """
-        await self._commit_in_thread((), is_synced=True)
+        await self._in_time(self._ask((), is_synced=True))
 
     async def close(self) -> None:
         """Sign the end of the log; raises as `checkpoint` does."""
@@ -136,15 +142,20 @@ class Recorder:
         self._calm = None
         self._submit((), is_synced=True)  # whoever writes the next entry is told why it could not be signed
 
-    async def _commit_in_thread(self, drafts: Sequence[Draft], *, is_synced: bool) -> None:
-        if self._late_since is not None:
-            raise AuditUnavailable(f"the audit log has not answered for {time.monotonic() - self._late_since:.0f} s")
-        done = self._submit(drafts, is_synced=is_synced)
+    async def _in_time(self, done: asyncio.Future[None]) -> None:
         try:
             await asyncio.wait_for(asyncio.shield(done), self._settings.deadline)
         except TimeoutError as exc:
             self._late_since = self._late_since or time.monotonic()
-            raise AuditUnavailable(f"the audit log did not answer within {self._settings.deadline:g} s") from exc
+            raise self._late() from exc
+
+    def _late(self) -> AuditUnavailable:
+        return AuditUnavailable(f"the audit log did not answer within {self._settings.deadline:g} s")
+
+    def _ask(self, drafts: Sequence[Draft], *, is_synced: bool) -> asyncio.Future[None]:
+        if self._late_since is not None:
+            raise AuditUnavailable(f"the audit log has not answered for {time.monotonic() - self._late_since:.0f} s")
+        return self._submit(drafts, is_synced=is_synced)
 
     def _submit(self, drafts: Sequence[Draft], *, is_synced: bool) -> asyncio.Future[None]:
         """Hand entries to the thread; the future is done when they are in the log, or are not."""
@@ -160,21 +171,19 @@ class Recorder:
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
-            batches = self._next_batches()
+            batches, now = self._next_batches(), time.monotonic()
             failure: AuditUnavailable | None = None
             try:
-                self._write(batches)
+                # What nobody waits for any more was refused: it must not be recorded as sent.
+                self._write([batch for batch in batches if batch.expires > now], now)
             except AuditUnavailable as exc:
                 failure = exc
             try:
-                loop.call_soon_threadsafe(self._finish, batches, failure)
+                loop.call_soon_threadsafe(self._finish, batches, now, failure)
             except RuntimeError:
                 return  # the loop has ended: nobody waits any more
 
-    def _write(self, batches: Sequence[_Batch]) -> None:
-        # What nobody waits for any more was refused: it must not be recorded as sent.
-        now = time.monotonic()
-        wanted = [batch for batch in batches if batch.expires > now]
+    def _write(self, wanted: Sequence[_Batch], now: float) -> None:
         if wanted:
             drafts = [draft for batch in wanted for draft in batch.drafts]
             patience = max(0.0, min(batch.expires for batch in wanted) - now - _MARGIN)
@@ -200,14 +209,14 @@ class Recorder:
                 batches.append(self._waiting.get_nowait())
         return batches
 
-    def _finish(self, batches: list[_Batch], failure: AuditUnavailable | None) -> None:
+    def _finish(self, batches: list[_Batch], begun: float, failure: AuditUnavailable | None) -> None:
         self._unfinished -= len(batches)
         self._late_since = None
         for batch in batches:
             if batch.done.done():
                 continue
-            if failure:
-                batch.done.set_exception(failure)
+            if error := failure if batch.expires > begun else self._late():
+                batch.done.set_exception(error)
             else:
                 batch.done.set_result(None)
             batch.done.exception()  # one that nobody waits for any more is no error of its own
