@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import TypeAlias
+
+Wire: TypeAlias = tuple[int, int]
+"""The descriptors to read from and to write to."""
 
 
-def claim() -> tuple[int, int]:
-    """Take the wire for the gateway alone; return the descriptors to read from and to write to.
+def claim() -> Wire:
+    """Take the wire for the gateway alone, and return it.
 
     Afterwards descriptor 1 is stderr and descriptor 0 is empty: a stray print of any library, or a child that
     inherits the two, cannot put a byte between two frames or take one away.

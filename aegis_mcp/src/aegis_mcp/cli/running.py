@@ -23,6 +23,7 @@ from aegis_mcp.pins.quarantine import Pins
 from aegis_mcp.policy.model import Policy, Upstream
 from aegis_mcp.policy.watch import PolicyWatch
 from aegis_mcp.reload import PolicyReload
+from aegis_mcp.stdio import Wire
 from aegis_mcp.supervisor import Served, Supervisor
 from aegis_mcp.upstream.incident import Incidents
 from aegis_mcp.upstream.launch import Launch
@@ -30,8 +31,6 @@ from aegis_mcp.upstream.process import UpstreamProcess
 
 _ANCHOR_SECONDS = 1.0
 """How long an end waits for the last checkpoint to leave the host; the next start would send it, too."""
-
-Wire = tuple[int, int]
 
 
 class Checked(Value):

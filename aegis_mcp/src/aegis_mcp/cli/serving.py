@@ -22,11 +22,10 @@ from aegis_mcp.pins.quarantine import Pins, default_path
 from aegis_mcp.policy import loader
 from aegis_mcp.policy.model import PinMode, Policy, Upstream
 from aegis_mcp.policy.watch import PolicyWatch
+from aegis_mcp.stdio import Wire
 from aegis_mcp.upstream import environment
 from aegis_mcp.upstream.guardian import Guardian
 from aegis_mcp.upstream.launch import Launch
-
-Wire = tuple[int, int]
 
 _EMBEDDED: Final = ("-m", "aegis_mcp", "workspace")
 """What is part of this package, and changes with it: there is nothing to pin."""
