@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 import pytest
 
-from support.gateway import Stage
+from support.gateway import READS, Stage
 from support.host import RawHost
 from support.processes import is_alive, wait_until
 
@@ -102,6 +102,43 @@ def test_a_signal_that_comes_as_soon_as_the_upstream_runs_ends_both_on_record(
         "gateway_stopped",
     ]
     assert events[-1]["reason"] == number.name
+
+
+def test_it_does_so_too_where_an_earlier_gateway_has_left_a_checkpoint_to_publish(tmp_path: Path) -> None:
+    anchor = json.dumps({"command": ["false"]})
+    stage, pid = Stage(tmp_path, policy=READS + f"audit: {{anchors: {{places: [{anchor}]}}}}\n"), tmp_path / "pid"
+    with stage.wrap() as host:
+        host.initialize()
+    wait_until(lambda: any(tmp_path.rglob("behind-*")))
+    before = len(stage.entries())
+    host = stage.wrap("sh", "-c", f"echo $$ > {pid}; kill -TERM $PPID; exec cat")
+    assert host.process.wait(20) == 0
+    host.close()
+    assert not is_alive(int(pid.read_text()))
+    kinds = [entry["event"]["kind"] for entry in stage.entries()[before:] if "kind" in entry["event"]]
+    assert kinds == ["gateway_started", "policy_loaded", "upstream_started", "gateway_stopped"]
+
+
+# Interrupts the gateway while it is loaded, where no exception can come out.
+INTERRUPTS = """
+import os, signal, sys
+class Late:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "aegis_mcp.cli.serving":
+            Late()
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_ctrl_c_while_the_gateway_is_loaded_ends_it_wherever_it_falls(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTS, encoding="utf-8")
+    host = Stage(tmp_path, extra_environment={"PYTHONPATH": str(tmp_path)}).wrap()
+    assert host.process.wait(20) == -signal.SIGINT
+    host.close()
+    assert host.stderr == b""
 
 
 def test_an_upstream_ends_with_a_gateway_that_is_killed_as_soon_as_it_runs(tmp_path: Path) -> None:

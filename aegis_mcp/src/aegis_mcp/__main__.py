@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 
 from aegis_audit import streams
 from aegis_audit.escape import defuse
+from aegis_mcp import ending
 from aegis_mcp.errors import ConfigError, GatewayError
 
 _USAGE: Final = 2
@@ -40,6 +41,7 @@ def main() -> NoReturn:
 
 def _run() -> int:
     gc.disable()  # until a command is loaded: loading leaves no garbage, and to look for some takes a part of the time
+    ending.let_end()
     import click  # noqa: PLC0415 - so that this is loaded without it as well
 
     from aegis_mcp.cli import cli  # noqa: PLC0415 - as above

@@ -11,6 +11,21 @@ SIGNALS: Final = tuple(
 )
 
 
+def let_end() -> None:
+    """Let Ctrl-C end this process as the other signals do, until `hold`: so far there is nothing to end well.
+
+    As an exception it would come out of whatever is done at that moment, and be lost where none can come out.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def let_interrupt() -> None:
+    """Let Ctrl-C be an exception again."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def hold() -> None:
     """Let these signals wait until `release`; what is started meanwhile must release them for itself."""
     if sys.platform != "win32":

@@ -31,13 +31,22 @@ class Gateway:
         self._why = "the host closed the input"
         self._failure: BaseException | None = None
 
+    def catch_signals(self) -> None:
+        """Let signals end the gateway well from now on, also those that have waited; before `run`, in its loop."""
+        loop = asyncio.get_running_loop()
+        for number in ending.SIGNALS:
+            if sys.platform == "win32":
+                signal.signal(number, lambda caught, _: loop.call_soon_threadsafe(self._on_signal, caught))
+            else:
+                loop.add_signal_handler(number, self._on_signal, number)
+        ending.release()
+
     async def run(self, wire_in: int, wire_out: int) -> None:
         """Serve the host on these two descriptors until it closes the first one, or a signal asks to end.
 
         Raises:
             UpstreamUnavailable: the upstream could not be started.
         """
-        self._catch_signals()
         await self._events.record(EventKind.GATEWAY_STARTED, version=__version__, server=self._upstream.name)
         await self._policy.record(self._gate.policy)
         try:
@@ -86,15 +95,6 @@ class Gateway:
         if self._gate.unrecorded:
             await self._events.record(EventKind.ENTRIES_LOST, count=self._gate.unrecorded)
         await self._events.close(self._why)
-
-    def _catch_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in ending.SIGNALS:
-            if sys.platform == "win32":
-                signal.signal(number, lambda caught, _: loop.call_soon_threadsafe(self._on_signal, caught))
-            else:
-                loop.add_signal_handler(number, self._on_signal, number)
-        ending.release()
 
     def _on_signal(self, number: int) -> None:
         self._why = signal.Signals(number).name

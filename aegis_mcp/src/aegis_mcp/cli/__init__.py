@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from aegis_mcp import __version__, stdio
+from aegis_mcp import __version__, ending, stdio
 from aegis_mcp.cli.options import audit_log_option, policy_option, workspace_option
 
 _COMMANDS: Final = {
@@ -34,8 +34,9 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         command = getattr(import_module(f"aegis_mcp.cli.{cmd_name}"), cmd_name)
-        if cmd_name != "wrap":  # what serves has more to load, and looks for garbage from then on
+        if cmd_name != "wrap":  # what serves has more to load, and looks for garbage and for signals from then on
             gc.enable()
+            ending.let_interrupt()
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -68,8 +68,14 @@ def run(wire: Wire, checked: Checked) -> None:
     gc.freeze()  # what a start has made stays: no collection needs to look at it again
     gc.enable()
     with asyncio.Runner(loop_factory=make_loop) as runner:
-        runner.run(gateway.run(*wire))
+        runner.run(_run(wire, gateway, anchoring))
     anchoring.close(_ANCHOR_SECONDS)
+
+
+async def _run(wire: Wire, gateway: Gateway, anchoring: Anchoring) -> None:
+    gateway.catch_signals()
+    anchoring.resume()  # not before: a thread would get the signals that wait, or hand it on that they do
+    await gateway.run(*wire)
 
 
 def _served(checked: Checked) -> Served:

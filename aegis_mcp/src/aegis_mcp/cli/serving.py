@@ -103,7 +103,6 @@ def _serve(
         path = (audit_log or settings.default_audit_log()).expanduser().absolute()
         lagging = partial(keeper.security, EventKind.ANCHOR_LAGGING)
         anchoring = Anchoring(policy.audit.anchors, path, entry=lagging, warn=say)
-        anchoring.resume()
         launch = Launch(upstream.command, seen, guardian) if upstream.command else None
         with launch or nullcontext():
             from aegis_mcp.cli.running import Checked, run  # noqa: PLC0415 - while the upstream starts
