@@ -69,6 +69,21 @@ def test_what_was_acknowledged_is_there_and_the_next_run_goes_on(
     assert numbers(log)[-1] == 1000
 
 
+@pytest.mark.parametrize("when", range(1, 7))
+@pytest.mark.parametrize("call", ["write", "fdatasync"])
+@pytest.mark.parametrize("lock", ["given back", "kept"])
+def test_no_number_is_given_twice_when_the_log_is_renamed_after_a_fault(
+    tmp_path: Path, lock: str, call: str, when: int
+) -> None:
+    acknowledged = _write(tmp_path, call, "error=EIO", when, lock)
+    log = log_of(tmp_path)
+    old = log.rename(log.with_suffix(".log.1"))
+    append(journal(tmp_path), 1000)
+    assert is_strict_chain(old, log)
+    assert set(acknowledged) <= set(numbers(old, log))
+    assert verify([str(old), str(log)]).verdict.exit_code == 0
+
+
 @pytest.mark.parametrize("what", ["signal=SIGKILL", "error=EIO"])
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("lock", ["given back", "kept"])

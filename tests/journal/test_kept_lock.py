@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from aegis_audit.entry import Draft
 from aegis_mcp.audit.journal import Journal
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.audit.signing import LONGEST_EPOCH, MOST_UNSIGNED
 from aegis_mcp.audit.turn import LogLocked
+from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.lock import try_lock, unlock
 from aegis_mcp.settings import AuditSettings, Durability
 from support.auditor import audit
@@ -30,10 +33,11 @@ KILLED: Final = """
 import os, shutil, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from support.journals import draft, journal
-writer = journal(Path(sys.argv[2]))
+from support.journals import draft
+from support.signatures import signed_journal
+writer = signed_journal(Path(sys.argv[2]))
 log = Path(sys.argv[2]) / "logs" / "audit.log"
-for number in (1, 2, 3):
+for number in range(1, int(sys.argv[4]) + 1):
     if number == 3 and sys.argv[3] == "gone":
         shutil.copy(log, log.with_suffix(".log.1"))
         log.unlink()
@@ -125,7 +129,8 @@ def test_what_a_writer_has_written_that_was_killed_while_it_kept_the_lock_is_gon
     tmp_path: Path, act: Callable[[Path], None]
 ) -> None:
     log, tests = log_of(tmp_path), str(Path(__file__).parents[1])
-    killed = subprocess.run([sys.executable, "-c", KILLED, tests, str(tmp_path), "there"], check=False, timeout=60)
+    arguments = (tests, str(tmp_path), "there", "3")
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=60)
     assert killed.returncode < 0
     act(log)
     append(journal(tmp_path), 4)
@@ -134,14 +139,99 @@ def test_what_a_writer_has_written_that_was_killed_while_it_kept_the_lock_is_gon
     assert audit("verify", *_segments(log)).status == 0
 
 
-def test_what_a_killed_writer_wrote_to_a_file_that_had_gone_is_written_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [3, MOST_UNSIGNED + 10])
+def test_what_a_killed_writer_wrote_to_a_file_that_had_gone_is_written_again(tmp_path: Path, count: int) -> None:
     log, tests = log_of(tmp_path), str(Path(__file__).parents[1])
-    killed = subprocess.run([sys.executable, "-c", KILLED, tests, str(tmp_path), "gone"], check=False, timeout=60)
+    arguments = (tests, str(tmp_path), "gone", str(count))
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=60)
     assert killed.returncode < 0
+    append(signed_journal(tmp_path), 1000)
+    assert is_strict_chain(*_segments(log))
+    assert numbers(*_segments(log)) == [*range(1, count + 1), 1000]
+    assert audit("verify", *_segments(log)).status == 0
+
+
+class Failing(list[Draft]):
+    """Entries of which none can be written, as on a full disk."""
+
+    def __iter__(self) -> Iterator[Draft]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("act", [*ACTS, _nothing])
+def test_what_was_written_before_a_disk_was_full_is_there_whoever_comes_next(
+    tmp_path: Path, act: Callable[[Path], None]
+) -> None:
+    first, second, log = journal(tmp_path), journal(tmp_path), log_of(tmp_path)
+    _keep(first, 1)
+    act(log)
+    _keep(first, 2, 3)
+    with pytest.raises(AuditUnavailable):
+        first.go_on(Failing([draft(4)]))
+    append(second, 5)
+    _keep(first, 6)
+    first.leave()
+    assert is_strict_chain(*_segments(log))
+    assert numbers(*_segments(log)) == [1, 2, 3, 5, 6]
+    assert audit("verify", *_segments(log)).status == 0
+
+
+def test_a_log_that_is_cut_to_nothing_after_an_error_is_gone_on_with(tmp_path: Path) -> None:
+    first, log = journal(tmp_path), log_of(tmp_path)
+    _keep(first, 1, 2)
+    with pytest.raises(AuditUnavailable):
+        first.go_on(Failing([draft(3)]))
+    _copy_and_cut(log)
+    first.leave()
     append(journal(tmp_path), 4)
     assert is_strict_chain(*_segments(log))
-    assert numbers(*_segments(log)) == [1, 2, 3, 4]
+    assert numbers(*_segments(log)) == [1, 2, 4]
+
+
+def test_a_lock_that_was_removed_while_it_was_kept_is_not_relied_on(tmp_path: Path) -> None:
+    first, second, log = journal(tmp_path), journal(tmp_path), log_of(tmp_path)
+    _keep(first, 1, 2)
+    (log.with_suffix(".tlog") / "lock").unlink()
+    _keep(second, 3)
+    with pytest.raises(LogLocked):
+        _keep(first, 4)
+    second.leave()
+    _keep(first, 5)
+    first.leave()
+    append(second, 6)
+    assert is_strict_chain(log)
+    assert numbers(log) == [1, 2, 3, 5, 6]
+
+
+@pytest.mark.parametrize("name", ["head", "tail", "queue"])
+def test_what_stands_beside_a_log_is_put_back_when_it_was_removed(tmp_path: Path, name: str) -> None:
+    first, log = journal(tmp_path), log_of(tmp_path)
+    sidecar = log.with_suffix(".tlog")
+    _keep(first, 1, 2)
+    first.leave()
+    (sidecar / name).unlink()
+    _keep(first, 3)
+    first.leave()
+    assert {path.name for path in sidecar.iterdir()} == {"head", "lock", "queue", "tail"}
+    _rename(log)
+    append(journal(tmp_path), 4)
+    append(first, 5)
+    assert is_strict_chain(*_segments(log))
+    assert numbers(*_segments(log)) == [1, 2, 3, 4, 5]
     assert audit("verify", *_segments(log)).status == 0
+
+
+def test_who_waits_is_seen_when_the_queue_was_removed(tmp_path: Path) -> None:
+    first, log = journal(tmp_path), log_of(tmp_path)
+    _keep(first, 1)
+    first.leave()
+    (log.with_suffix(".tlog") / "queue").unlink()
+    queue = os.open(log.with_suffix(".tlog") / "queue", os.O_RDWR | os.O_CREAT, 0o600)
+    assert try_lock(queue)
+    _keep(first, 2)
+    append(journal(tmp_path), 3, patience=0)
+    os.close(queue)
+    assert numbers(log) == [1, 2, 3]
 
 
 def test_a_log_is_signed_and_handed_over_while_the_lock_is_kept(tmp_path: Path) -> None:

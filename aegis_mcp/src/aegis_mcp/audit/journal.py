@@ -14,6 +14,7 @@ from typing import Final
 
 from aegis_audit.chain import Head
 from aegis_audit.entry import MAX_LINE, Draft, Entry
+from aegis_audit.errors import MalformedEntry
 from aegis_audit.mark import Mark
 from aegis_mcp.audit import retention
 from aegis_mcp.audit.mending import Mending
@@ -65,11 +66,12 @@ class Journal:
         start = self._storage.mark_as_left()
         if start is None or start.offset >= self._full or not self._signing.is_content(start):
             return False
+        # Whoever signs stores the head: what it covers has to stand at the log's path by then.
+        if self._signing.is_due(start, len(drafts)):
+            return False
         self._unseen = self._unseen or start
         try:
-            mark = self._storage.owe(self._writer.put(start, drafts, is_synced=False))
-            if self._signing.is_due(mark):
-                self._sign(mark, is_synced=False)
+            self._storage.owe(self._writer.put(start, drafts, is_synced=False))
         except OSError as exc:
             raise self._unavailable(exc) from exc
         return True
@@ -122,19 +124,20 @@ class Journal:
         """
         try:
             with self._storage.locked(patience, keeps=keeps):
-                mark = self._mending.settle(since=self._unseen.ring if self._unseen else None)
-                self._unseen = None
+                unseen, self._unseen = self._unseen, None
+                mark = self._mending.settle(since=unseen.ring if unseen else None)
                 if mark.offset >= self._full:
                     mark = self._rotate_full(mark)
-                yield self._signing.demand(mark)
+                demanded = self._signing.demand(mark)
+                yield mark if demanded is mark else self._look_again(mark, demanded)
         except OSError as exc:
             raise self._unavailable(exc) from exc
 
     def _unavailable(self, error: OSError) -> AuditUnavailable:
         """Say why an entry is not in the log, which is looked at anew before the next one."""
         self._storage.drop_log()
-        with suppress(OSError):
-            self._storage.leave()
+        self._storage.abandon()
+        self._unseen = None
         return AuditUnavailable(explain(error))
 
     def _sign(self, mark: Mark, *, is_synced: bool) -> Mark:
@@ -155,22 +158,23 @@ class Journal:
 
     def _rotate_full(self, mark: Mark) -> Mark:
         try:
-            _, mark = self._set_aside(mark)
+            _, end = self._set_aside(mark)
         except OSError:
             # A log that cannot be renamed is still a log: try again when it has grown by as much once more.
             self._full += self._full
-            return mark
-        return self._after_rotation(mark, "size")
+            self._storage.drop_log()
+            return self._mending.settle(since=mark.ring)  # it may have been signed before
+        return self._after_rotation(end, "size")
 
     def _set_aside(self, mark: Mark) -> tuple[Path, Mark]:
         """Sign the segment to its end, with the last signature of this epoch, and give it another name."""
-        mark = self._signing.checkpoint(mark, is_synced=True, epoch=0)
+        mark = self._look_again(mark, self._signing.checkpoint(mark, is_synced=True, epoch=0))
         name = retention.rotated_name(self._storage.path, mark.head.seq, datetime.now(UTC))
         return self._storage.set_aside(name), mark
 
     def _after_rotation(self, mark: Mark, reason: str) -> Mark:
         mark = self._mending.open_segment(mark, reason)
-        with suppress(OSError):  # what cannot be removed now is found again at the next rotation
+        with suppress(OSError, MalformedEntry):  # what cannot be removed now is found again at the next rotation
             return self._drop_old(mark)
         return mark
 

@@ -26,6 +26,9 @@ from aegis_mcp.audit.writer import Writer
 _REPLAY_NANOSECONDS: Final = 60_000_000_000
 """How long before a truncation a line may have been written and still be written again after it."""
 
+_MOST_RENAMED: Final = 8
+"""How often a log may go while it is gone on with, before that is left to the next look."""
+
 _SAMPLE: Final = 256
 """Bytes before a mark that tell one place in a log from another: less than a line, and most of what is its own."""
 
@@ -58,6 +61,17 @@ class Mending:
 
         What was written to the tail from `since` on, with which the log ends, is written again.
         """
+        since = mark.ring if since is None else since
+        for _ in range(_MOST_RENAMED):
+            mark = self._open(mark, reason, since)
+            state = self._storage.log_state()
+            if state is not None and state.st_ino == mark.inode:
+                break
+            reason = "rotated" if state else "missing"
+        return mark
+
+    def _open(self, mark: Mark, reason: str, since: int) -> Mark:
+        """Do that in what stands there now, which may have gone by the end."""
         inode, size = self._storage.create_log()
         content = self._storage.read(inode, 0, size)
         kept = self._storage.recall(mark.ring, RING_SIZE)
@@ -73,15 +87,15 @@ class Mending:
         if found.leaves:
             return self._take_over(mark._replace(inode=inode, offset=0))
         lost = self._lost_with_cut(mark, content) if reason == "truncated" else Lost([], [])
-        again = [one for one in survey.numbered(ahead.data, ahead.head.seq) if one[1] not in content]
+        again = [one for one in survey.numbered(ahead.data) if one[1] not in content]
         again += self._written(mark, since)
         end = _behind(mark, ahead)._replace(inode=inode, offset=size)
         return self._write_opening(end, reason, replace(lost, lines=[*lost.lines, *again]), found)
 
-    def _written(self, mark: Mark, since: int | None) -> list[tuple[int, bytes]]:
-        size = 0 if since is None else max(0, mark.ring - since)  # a tail that was lost begins anew
+    def _written(self, mark: Mark, since: int) -> list[tuple[int, bytes]]:
+        size = max(0, mark.ring - since)  # a tail that was lost begins anew
         data = self._storage.recall(mark.ring - size, size) if size <= RING_SIZE else b""
-        return survey.numbered(data, mark.head.seq)
+        return survey.numbered(data)
 
     def _was_cut(self, mark: Mark) -> bool:
         """Tell whether a log that is longer than its mark says was cut before, and has grown again."""

@@ -121,9 +121,10 @@ class Signing:
         mark = self._writer.put(mark, [self._writer.event(event)], is_synced=True)
         return self._writer.storage.store(mark._replace(signed=0))
 
-    def is_due(self, mark: Mark) -> bool:
-        """Tell whether so many entries are not signed that it cannot wait."""
-        return mark.head.seq + 1 - mark.signed >= MOST_UNSIGNED and mark.signed >= 0 and self._keys is not None
+    def is_due(self, mark: Mark, more: int = 0) -> bool:
+        """Tell whether so many entries are not signed, with so many more, that it cannot wait."""
+        unsigned = mark.head.seq + 1 + more - mark.signed
+        return unsigned >= MOST_UNSIGNED and mark.signed >= 0 and self._keys is not None
 
     def checkpoint(self, mark: Mark, *, is_synced: bool, epoch: int = LONGEST_EPOCH) -> Mark:
         """Append the checkpoint that covers all entries so far, and hand over if the epoch has so many.

@@ -23,6 +23,7 @@ from aegis_audit.mark import SLOT_SIZE, SLOTS_SIZE, Mark, newest
 from aegis_audit.tree import CompactRange
 from aegis_mcp.audit.sidecar import open_own, sidecar_of
 from aegis_mcp.audit.turn import Turn
+from aegis_mcp.errors import AuditUnavailable
 
 RING_SIZE: Final = 8 * 1024 * 1024
 """Bytes of the tail: how far back a line that a rotation has lost can be written again."""
@@ -46,7 +47,9 @@ class _Section:
         pass
 
     def __exit__(self, error: object, *_: object) -> None:
-        if error or not self.keeps:
+        if error:
+            self._storage.abandon()
+        elif not self.keeps:
             self._storage.leave()
 
 
@@ -76,20 +79,51 @@ class Storage:
             LogLocked: somebody else holds it for longer.
             AuditUnavailable: the files cannot be used.
         """
-        if not self._turn.is_ours:
+        if not self._is_still_ours():
             self._turn.take(patience)
-            keeps = keeps and not self._turn.is_awaited()
+            try:
+                self._put_back()
+                keeps = keeps and not self._turn.is_awaited()
+            except (AuditUnavailable, OSError):
+                self.abandon()
+                raise
         return _Section(self, keeps=keeps)
 
     def leave(self) -> None:
         """Store the mark that is owed, and give the lock back, if it is held."""
-        if not self._turn.is_ours:
+        if not self._is_still_ours():
             return
         try:
             if self._mark and self._is_owed:
                 self.store(self._mark)
         finally:
             self._turn.end()
+
+    def abandon(self) -> None:
+        """Give the lock back, if it is held, and forget the mark that is owed.
+
+        What was written behind the mark that is stored is looked for in the log and in the tail, as after a kill.
+        """
+        self._slots, self._mark, self._is_owed = bytearray(), None, False
+        self._turn.end()
+
+    def _put_back(self) -> None:
+        """Put back the head and the tail if somebody has removed them: whoever comes next needs them."""
+        for name, most, reopen in (("_head", SLOTS_SIZE, self._open_head), ("_tail", RING_SIZE, self._open_tail)):
+            old: int | None = getattr(self, name)
+            if old is not None and not os.fstat(old).st_nlink:
+                setattr(self, name, None)
+                try:
+                    new = reopen()
+                    if not os.fstat(new).st_size:
+                        _write_at(new, _read_at(old, most, 0), 0)
+                finally:
+                    os.close(old)
+
+    def _is_still_ours(self) -> bool:
+        if self._turn.is_ours and self._turn.is_lost():
+            self.abandon()
+        return self._turn.is_ours
 
     def close(self) -> None:
         """Close every file; the next use opens them again."""
@@ -116,6 +150,8 @@ class Storage:
         """Return the newest mark if the lock was kept since it was made and the log still ends there, else None."""
         mark = self._mark
         if not self._turn.is_ours or mark is None or self._log is None or mark.inode != self._inode:
+            return None
+        if self._turn.is_lost():
             return None
         return mark if os.lseek(self._log, 0, os.SEEK_END) == mark.offset else None
 
@@ -158,14 +194,16 @@ class Storage:
         """
         log = self._open_log(mark.inode)
         self.remember(mark.ring, data)
+        written = 0
         try:
-            _write_all(log, data)
-            if is_synced:
-                _sync(log)
+            while written < len(data):
+                written += os.write(log, memoryview(data)[written:] if written else data)
         except OSError:
-            # These lines are not acknowledged: nobody may complete what is torn of them.
-            self.remember(mark.ring, bytes(len(data)))
+            # These lines are not acknowledged: nobody may complete what is torn of them. Those that are whole count.
+            self.remember(mark.ring + written, bytes(len(data) - written))
             raise
+        if is_synced:
+            _sync(log)
         return mark.succeed(head, tree, len(data))
 
     def log_state(self) -> os.stat_result | None:

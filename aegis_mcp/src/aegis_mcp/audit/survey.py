@@ -144,10 +144,10 @@ def written_ahead(kept: bytes, head: Head) -> Beyond:
     return Beyond(head, leaves, [], kept[:start])
 
 
-def numbered(data: bytes, last: int) -> list[tuple[int, bytes]]:
-    """Return whole lines with the numbers of entries that follow each other and end with the number `last`."""
-    lines = _lines(data)
-    return list(zip(range(last - len(lines) + 1, last + 1), lines, strict=True))
+def numbered(data: bytes) -> list[tuple[int, bytes]]:
+    """Return the lines of entries with their numbers, in their order, each once."""
+    entries = ((entry, line) for line in _lines(data) if (entry := _entry(line)) and entry.has_its_hash)
+    return sorted({entry.seq: line for entry, line in entries}.items())
 
 
 class Lost(Value):

@@ -53,7 +53,7 @@ class Turn:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise LogLocked(f"another process has held the lock of {self._log} for {patience:g} s")
-                is_queued = is_queued or (self._queue is not None and try_lock(self._queue))
+                is_queued = is_queued or try_lock(self._open_queue())
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, _LONGEST_PAUSE)
         finally:
@@ -63,10 +63,15 @@ class Turn:
 
     def is_awaited(self) -> bool:
         """Tell whether another process waits for a turn."""
-        if self._queue is None or not try_lock(self._queue):
+        queue = self._open_queue()
+        if not try_lock(queue):
             return True
-        unlock(self._queue)
+        unlock(queue)
         return False
+
+    def is_lost(self) -> bool:
+        """Tell whether somebody has removed the lock since it was taken: it guards nothing any more."""
+        return self._lock is None or not os.fstat(self._lock).st_nlink
 
     def end(self) -> None:
         """Let others write."""
@@ -98,6 +103,14 @@ class Turn:
         self._log.parent.parent.mkdir(parents=True, exist_ok=True)
         for directory in (self._log.parent, sidecar):
             directory.mkdir(mode=0o700, exist_ok=True)
-        self._queue = open_own(sidecar / "queue", os.O_RDWR)
         self._lock = open_own(sidecar / "lock", os.O_RDWR)
         return self._lock
+
+    def _open_queue(self) -> int:
+        """Return the queue as it stands there now: whoever waits in one that was removed is not seen."""
+        if self._queue is not None and not os.fstat(self._queue).st_nlink:
+            os.close(self._queue)
+            self._queue = None
+        if self._queue is None:
+            self._queue = open_own(sidecar_of(self._log) / "queue", os.O_RDWR)
+        return self._queue
