@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from aegis_mcp.lock import release, try_hold
 from support.gateway import Stage
+from support.processes import wait_until
 
 SEGMENTS = 3
 
@@ -25,10 +27,20 @@ def segments(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stage, list[Path
         for path in paths:
             for number in range(5):
                 host.call("echo", {"number": number})
+            # What is written to a file since the last look at its path is written again, if it was renamed meanwhile.
+            wait_until(lambda: _is_left(stage.log))
             stage.log.rename(path)
     paths[1].with_suffix(".gz").write_bytes(gzip.compress(paths[1].read_bytes()))
     paths[1].unlink()
     return stage, [paths[0], paths[1].with_suffix(".gz"), paths[2], stage.log]
+
+
+def _is_left(log: Path) -> bool:
+    """Tell whether nobody keeps the lock of a log."""
+    if (descriptor := try_hold(log.with_suffix(".tlog") / "lock")) is None:
+        return False
+    release(descriptor)
+    return True
 
 
 def _verify(stage: Stage, *paths: Path) -> dict[str, Any]:
