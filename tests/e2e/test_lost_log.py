@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from itertools import product
@@ -21,10 +24,14 @@ import pytest
 
 from support.gateway import READS, Stage
 from support.host import RawHost
+from support.processes import is_alive, wait_until
 
 MODES: Final = ("deny", "deny_writes", "allow")
 IN_FLIGHT: Final = 40
 BULK: Final = "x" * 20_000
+
+LIMIT_SECONDS: Final = 4.0
+"""Two seconds are promised for the end; a machine under load gets as many again."""
 
 # Takes the lock of a log as a gateway does, says so, and is stopped with it.
 HOLDER: Final = """
@@ -191,3 +198,28 @@ def test_what_is_forwarded_after_the_log_was_harmed_is_in_the_log(
             assert stage.entries()[-1]["seq"] > len(later)
             calls |= later
     assert _forwarded(stage) == calls
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGTERM])
+@pytest.mark.parametrize("is_at_once", [True, False], ids=["at once", "later"])
+def test_a_log_that_is_held_does_not_hold_up_the_end(
+    tmp_path: Path, number: signal.Signals | None, *, is_at_once: bool
+) -> None:
+    stage, pid = Stage(tmp_path, policy=READS), tmp_path / "pid"
+    with stage.wrap() as host:
+        host.initialize()
+    with _held(stage):
+        server = " ".join(map(shlex.quote, stage.recording()))
+        host = stage.wrap("sh", "-c", f"echo $$ > {pid}; exec {server}")
+        wait_until(lambda: pid.exists() and pid.read_text() != "")
+        if not is_at_once:
+            host.initialize()
+        start = time.monotonic()
+        if number is not None:
+            host.process.send_signal(number)
+            host.process.wait(20)
+        assert host.close() == 0
+        assert time.monotonic() - start < LIMIT_SECONDS
+    assert not is_alive(int(pid.read_text()))
+    assert b"gateway_stopped is not recorded" in host.stderr
+    assert stage.verify().returncode == 0

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Mapping
+from functools import partial
+
 from aegis_mcp.audit.record import EventKind, Recordkeeper
 from aegis_mcp.audit.recorder import Recorder
 from aegis_mcp.errors import AuditUnavailable
@@ -14,13 +18,36 @@ class Events:
     def __init__(self, keeper: Recordkeeper, recorder: Recorder) -> None:
         self._keeper = keeper
         self._recorder = recorder
+        self._noted: set[asyncio.Future[None]] = set()
 
     async def record(self, kind: EventKind, **details: object) -> None:
         """Record an event; where that is impossible the gateway goes on, and every call will say why it is refused."""
         try:
-            await self._recorder.commit([self._keeper.security(kind, details)], is_write=False)
+            await self._ask(kind, details)
         except AuditUnavailable as exc:
-            say(f"{kind.value} is not recorded: {exc}")
+            _complain(kind, exc)
+
+    def note(self, kind: EventKind, **details: object) -> None:
+        """Record an event for which nobody waits, before all that comes after it."""
+        try:
+            noted = asyncio.ensure_future(self._ask(kind, details))
+        except AuditUnavailable as exc:
+            _complain(kind, exc)
+            return
+        self._noted.add(noted)
+        noted.add_done_callback(partial(self._has_noted, kind))
+
+    def _has_noted(self, kind: EventKind, noted: asyncio.Future[None]) -> None:
+        self._noted.discard(noted)
+        if not noted.cancelled() and isinstance(error := noted.exception(), AuditUnavailable):
+            _complain(kind, error)
+
+    def _ask(self, kind: EventKind, details: Mapping[str, object]) -> Awaitable[None]:
+        return self._recorder.commit([self._keeper.security(kind, details)], is_write=False)
+
+    def hurry(self, seconds: float) -> None:
+        """Let the log have so long for all that is still to come."""
+        self._recorder.hurry(seconds)
 
     async def close(self, why: str) -> None:
         """Bring the log to its end, which is signed where the policy says so."""
@@ -29,3 +56,7 @@ class Events:
             await self._recorder.close()
         except AuditUnavailable as exc:
             say(f"the end of the log is not signed: {exc}")
+
+
+def _complain(kind: EventKind, failure: AuditUnavailable) -> None:
+    say(f"{kind.value} is not recorded: {failure}")

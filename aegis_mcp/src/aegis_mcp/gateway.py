@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 from typing import Final
 
 from aegis_mcp import __version__, ending, relay, wire
@@ -17,6 +18,10 @@ from aegis_mcp.supervisor import Supervisor
 
 _FLUSH_SECONDS: Final = 0.2
 _TEND_SECONDS: Final = 0.5
+_LOG_SECONDS: Final = 1.6
+"""How long the end may wait for the log: less than the two seconds after which a host loses its patience."""
+_LEAST_LOG_SECONDS: Final = 0.4
+"""What is left to it of that at the least, whatever the upstream has taken."""
 
 
 class Gateway:
@@ -47,11 +52,13 @@ class Gateway:
         Raises:
             UpstreamUnavailable: the upstream could not be started.
         """
-        await self._events.record(EventKind.GATEWAY_STARTED, version=__version__, server=self._upstream.name)
-        await self._policy.record(self._gate.policy)
+        # A log that does not answer holds up neither the host, whose calls it refuses in time, nor the end.
+        self._events.note(EventKind.GATEWAY_STARTED, version=__version__, server=self._upstream.name)
+        self._policy.note(self._gate.policy)
         try:
             link = await self._upstream.start()
         except UpstreamUnavailable:
+            self._events.hurry(_LOG_SECONDS)
             await self._events.close("the upstream could not be started")
             raise
         host_in, host_out = await wire.read_lines(wire_in), await wire.write_lines(wire_out)
@@ -86,9 +93,11 @@ class Gateway:
 
     async def _end(self, outward: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
         """Stop the upstream while what it still answers is recorded and passed on, then close the log."""
+        end = time.monotonic() + _LOG_SECONDS
         for task in others:
             task.cancel()
         await self._upstream.stop()
+        self._events.hurry(max(end - time.monotonic(), _LEAST_LOG_SECONDS))
         await asyncio.wait({outward}, timeout=_FLUSH_SECONDS)
         outward.cancel()
         await self._gate.upstream_ended("was stopped with the gateway", Status.CANCELLED)

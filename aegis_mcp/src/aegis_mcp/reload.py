@@ -39,11 +39,11 @@ class PolicyReload:
             if isinstance(policy, ConfigError):
                 await self._reject(policy)
             else:
-                await self._adopt(policy)
+                self._adopt(policy)
 
-    async def record(self, policy: Policy, **details: object) -> None:
+    def note(self, policy: Policy, **details: object) -> None:
         """Record which policy decides from now on."""
-        await self._events.record(EventKind.POLICY_LOADED, sha256=policy.sha256, source=policy.source, **details)
+        self._events.note(EventKind.POLICY_LOADED, sha256=policy.sha256, source=policy.source, **details)
 
     async def _reject(self, error: ConfigError) -> None:
         mistakes = "; ".join(str(error).splitlines())
@@ -51,13 +51,13 @@ class PolicyReload:
         await self._events.record(EventKind.POLICY_REJECTED, reason=reason)
         say(f"the policy cannot be used, so the one before it still decides: {mistakes}")
 
-    async def _adopt(self, policy: Policy) -> None:
+    def _adopt(self, policy: Policy) -> None:
         before = self._gate.policy
         deferred = _deferred(before, policy, self._server)
         # Who reads the log may rely on how it was written for all of a session.
         if not self._gate.adopt(replace(policy, audit=before.audit)):
             return
-        await self.record(policy, **({"deferred": deferred} if deferred else {}))
+        self.note(policy, **({"deferred": deferred} if deferred else {}))
         say(f"the policy {policy.source} decides from now on")
         if deferred:
             say(f"what has changed in {deferred} holds from the next start of aegis-mcp on")

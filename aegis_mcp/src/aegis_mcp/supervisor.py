@@ -75,9 +75,9 @@ class Supervisor:
         try:
             self._link = await self._served.start()
         except UpstreamUnavailable as exc:
-            await self._record(EventKind.UPSTREAM_LOST, reason=str(exc))
+            self._events.note(EventKind.UPSTREAM_LOST, server=self.name, reason=str(exc))
             raise
-        await self._record(EventKind.UPSTREAM_STARTED, command=self._served.address)
+        self._events.note(EventKind.UPSTREAM_STARTED, server=self.name, command=self._served.address)
         return self._link
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -57,6 +58,7 @@ class Recorder:
         self._unfinished = 0
         self._thread: threading.Thread | None = None
         self._late_since: float | None = None
+        self._end = math.inf
         self._latest = 0.0
         self._calm: asyncio.TimerHandle | None = None
         self._leaving: asyncio.TimerHandle | None = None
@@ -114,6 +116,10 @@ class Recorder:
             self._journal.leave()
             self._sign_later()
 
+    def hurry(self, seconds: float) -> None:
+        """Let all that is asked for from now on have so long together, where the deadline leaves more."""
+        self._end = time.monotonic() + seconds
+
     async def checkpoint(self) -> None:
         """Return once what is not signed yet is, on the disk, or within the deadline it cannot be.
 
@@ -144,13 +150,17 @@ class Recorder:
 
     async def _in_time(self, done: asyncio.Future[None]) -> None:
         try:
-            await asyncio.wait_for(asyncio.shield(done), self._settings.deadline)
+            await asyncio.wait_for(asyncio.shield(done), self._patience())
         except TimeoutError as exc:
             self._late_since = self._late_since or time.monotonic()
             raise self._late() from exc
 
+    def _patience(self) -> float:
+        return max(0.0, min(self._settings.deadline, self._end - time.monotonic()))
+
     def _late(self) -> AuditUnavailable:
-        return AuditUnavailable(f"the audit log did not answer within {self._settings.deadline:g} s")
+        within = f"within {self._settings.deadline:g} s" if self._end == math.inf else "before the end"
+        return AuditUnavailable(f"the audit log did not answer {within}")
 
     def _ask(self, drafts: Sequence[Draft], *, is_synced: bool) -> asyncio.Future[None]:
         if self._late_since is not None:
@@ -166,7 +176,7 @@ class Recorder:
             self._thread.start()
         done: asyncio.Future[None] = loop.create_future()
         self._unfinished += 1
-        self._waiting.put(_Batch(drafts, is_synced, done, time.monotonic() + self._settings.deadline))
+        self._waiting.put(_Batch(drafts, is_synced, done, time.monotonic() + self._patience()))
         return done
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
