@@ -203,6 +203,38 @@ def test_a_lock_that_was_removed_while_it_was_kept_is_not_relied_on(tmp_path: Pa
     assert numbers(log) == [1, 2, 3, 5, 6]
 
 
+class Meanwhile(list[Draft]):
+    """Entries that something happens before, when the log was looked at and nothing is written yet."""
+
+    def __init__(self, act: Callable[[], object], *drafts: Draft) -> None:
+        super().__init__(drafts)
+        self._act = act
+
+    def __iter__(self) -> Iterator[Draft]:
+        self._act()
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_lock_that_was_removed_before_an_entry_is_written_is_taken_again(tmp_path: Path, is_kept: bool) -> None:
+    first, second, log = journal(tmp_path), journal(tmp_path), log_of(tmp_path)
+
+    def take_over() -> None:
+        if numbers(log) == [1]:
+            (log.with_suffix(".tlog") / "lock").unlink()
+            append(second, 2)
+
+    _keep(first, 1)
+    if not is_kept:
+        first.leave()
+    drafts = Meanwhile(take_over, draft(3))
+    assert not first.go_on(drafts)
+    first.append(drafts, is_synced=False, patience=0)
+    append(second, 4)
+    assert is_strict_chain(log)
+    assert numbers(log) == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("name", ["head", "tail", "queue"])
 def test_what_stands_beside_a_log_is_put_back_when_it_was_removed(tmp_path: Path, name: str) -> None:
     first, log = journal(tmp_path), log_of(tmp_path)

@@ -10,7 +10,8 @@ from typing import Final
 import pytest
 
 from aegis_audit.verify import verify
-from support.journals import entries, is_strict_chain, log_of, numbers
+from aegis_mcp.errors import AuditUnavailable
+from support.journals import append, entries, is_strict_chain, journal, log_of, numbers
 
 # Appends entries to a signed log that is rotated when it is full, while something is done to it: each time something
 # of this kind is about to be done to a file whose name ends like this, until that was so often.
@@ -84,3 +85,23 @@ def test_what_happens_to_a_log_while_it_is_gone_on_with_loses_nothing(
     assert is_strict_chain(*segments)
     assert numbers(*segments) == list(range(1, 9))
     assert verify(list(map(str, segments))).verdict.exit_code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_what_does_not_fit_into_the_tail_is_not_acknowledged(tmp_path: Path) -> None:
+    import resource  # noqa: PLC0415 - Windows has none
+
+    writer, log = journal(tmp_path), log_of(tmp_path)
+    append(writer, 1, 2, 3)
+    old = log.rename(log.with_suffix(".log.1"))
+    append(writer, 4)
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((log.with_suffix(".tlog") / "tail").stat().st_size + 100, hard))
+    try:
+        with pytest.raises(AuditUnavailable):
+            append(writer, 5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    append(writer, 6)
+    assert is_strict_chain(old, log)
+    assert numbers(old, log) == [1, 2, 3, 4, 6]

@@ -19,7 +19,7 @@ from aegis_audit.mark import Mark
 from aegis_mcp.audit import retention
 from aegis_mcp.audit.mending import Mending
 from aegis_mcp.audit.signing import EPOCH, Keys, Signing
-from aegis_mcp.audit.storage import Storage, explain
+from aegis_mcp.audit.storage import Overtaken, Storage, explain
 from aegis_mcp.audit.writer import Writer
 from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.settings import Rotation
@@ -50,13 +50,20 @@ class Journal:
             LogLocked: another process has held the lock for that long.
             AuditUnavailable: not all are in the log. What did get there counts, and the next append goes on from it.
         """
-        with self._settled(patience, keeps=keeps) as start:
-            mark = self._storage.owe(self._writer.put(start, drafts, is_synced=is_synced))
-            head = mark.head
-            if self._signing.is_due(mark):
-                mark = self._sign(mark, is_synced=is_synced)
-            self._look_again(start, mark)
-            return head
+        is_again = is_written = False
+        while True:
+            try:
+                with self._settled(patience, keeps=keeps) as start:
+                    mark = self._storage.owe(self._writer.put(start, drafts, is_synced=is_synced))
+                    head, is_written = mark.head, True
+                    if self._signing.is_due(mark):
+                        mark = self._sign(mark, is_synced=is_synced)
+                    self._look_again(start, mark)
+                    return head
+            except AuditUnavailable as exc:
+                if is_written or is_again or not isinstance(exc.__cause__, Overtaken):
+                    raise
+                is_again = True
 
     def go_on(self, drafts: Sequence[Draft]) -> bool:
         """Append entries without a sync if the lock was kept and the log is as it was left; tell whether that was so.
@@ -73,7 +80,10 @@ class Journal:
         try:
             self._storage.owe(self._writer.put(start, drafts, is_synced=False))
         except OSError as exc:
-            raise self._unavailable(exc) from exc
+            unavailable = self._unavailable(exc)
+            if isinstance(exc, Overtaken):
+                return False
+            raise unavailable from exc
         return True
 
     def checkpoint(self, *, patience: float) -> Mark:

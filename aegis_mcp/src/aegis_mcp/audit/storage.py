@@ -34,6 +34,13 @@ MOST_READ: Final = 64 * 1024 * 1024
 _PIECE: Final = 1024 * 1024
 
 
+class Overtaken(OSError):
+    """Something happened to the log, or to its lock, since it was looked at; nothing is written yet."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ESTALE, os.strerror(errno.ESTALE))
+
+
 class _Section:
     """A `with` block that has the lock of the log; it is given back at the end, unless it is kept."""
 
@@ -116,7 +123,7 @@ class Storage:
                 try:
                     new = reopen()
                     if not os.fstat(new).st_size:
-                        _write_at(new, _read_at(old, most, 0), 0)
+                        _write_all_at(new, _read_at(old, most, 0), 0)
                 finally:
                     os.close(old)
 
@@ -151,8 +158,6 @@ class Storage:
         mark = self._mark
         if not self._turn.is_ours or mark is None or self._log is None or mark.inode != self._inode:
             return None
-        if self._turn.is_lost():
-            return None
         return mark if os.lseek(self._log, 0, os.SEEK_END) == mark.offset else None
 
     def store(self, mark: Mark) -> Mark:
@@ -176,9 +181,9 @@ class Storage:
             lines, ring = lines[excess:], ring + excess
         tail, at = self._open_tail(), ring % RING_SIZE
         room = RING_SIZE - at
-        _write_at(tail, lines[:room], at)
+        _write_all_at(tail, lines[:room], at)
         if len(lines) > room:
-            _write_at(tail, lines[room:], 0)
+            _write_all_at(tail, lines[room:], 0)
 
     def recall(self, ring: int, size: int) -> bytes:
         """Return at most `size` bytes of the tail, from the one before which `ring` bytes were written."""
@@ -190,8 +195,15 @@ class Storage:
     def append(self, mark: Mark, data: bytes, head: Head, tree: CompactRange | None, *, is_synced: bool) -> Mark:
         """Append bytes after `mark`, to the tail first.
 
-        Return the next mark, at their end and with this head and tree, not stored yet.
+        Return the next mark, at their end and with this head and tree, not stored yet. Nothing is written by a process
+        that has lost its turn since it has looked at the log.
+
+        Raises:
+            Overtaken: that is so, or the log was renamed meanwhile.
+            OSError: it cannot be written. What is whole of it counts.
         """
+        if self._turn.is_lost():
+            raise Overtaken
         log = self._open_log(mark.inode)
         self.remember(mark.ring, data)
         written = 0
@@ -283,7 +295,7 @@ class Storage:
             self.create_log()
             if self._inode != inode:
                 # Rotated since the look at the path: the next look finds it, and opens the new segment properly.
-                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+                raise Overtaken
         assert self._log is not None  # noqa: S101 - create_log has opened it
         return self._log
 
@@ -310,6 +322,13 @@ def explain(error: OSError) -> str:
         case _:
             remedy = "look at its disk"
     return f"the audit log cannot be written ({error.strerror}); {remedy}"
+
+
+def _write_all_at(descriptor: int, data: bytes, offset: int) -> None:
+    # On a disk that is nearly full a part is written, and only the rest is refused.
+    written = _write_at(descriptor, data, offset)
+    while written < len(data):
+        written += _write_at(descriptor, data[written:], offset + written)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
