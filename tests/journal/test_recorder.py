@@ -108,6 +108,20 @@ def test_commits_are_written_in_the_order_in_which_they_were_asked_for(tmp_path:
     assert kinds(log_of(tmp_path)) == ["log_opened"]
 
 
+def test_what_was_not_written_in_time_is_not_taken_for_written(tmp_path: Path) -> None:
+    async def commit() -> None:
+        recorder = _recorder(tmp_path, deadline=20, durability=Durability.SYNC)
+        recorder.hurry(0)
+        late = recorder.commit([draft(1)], is_write=True)
+        recorder.hurry(20)
+        await recorder.commit([draft(2)], is_write=True)  # by now the one before was looked at, too
+        with pytest.raises(AuditUnavailable, match="did not answer"):
+            await late
+
+    asyncio.run(commit())
+    assert numbers(log_of(tmp_path)) == [2]
+
+
 def test_a_log_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
     log_of(tmp_path).mkdir(parents=True)
 
