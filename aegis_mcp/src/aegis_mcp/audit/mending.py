@@ -88,9 +88,9 @@ class Mending:
             return self._take_over(mark._replace(inode=inode, offset=0))
         lost = self._lost_with_cut(mark, content) if reason == "truncated" else Lost([], [])
         again = [one for one in survey.numbered(ahead.data) if one[1] not in content]
-        again += self._written(mark, since)
+        lines = sorted({*lost.lines, *again, *self._written(mark, since)})
         end = _behind(mark, ahead)._replace(inode=inode, offset=size)
-        return self._write_opening(end, reason, replace(lost, lines=[*lost.lines, *again]), found)
+        return self._write_opening(end, reason, replace(lost, lines=lines), found)
 
     def _written(self, mark: Mark, since: int) -> list[tuple[int, bytes]]:
         size = max(0, mark.ring - since)  # a tail that was lost begins anew

@@ -55,7 +55,8 @@ class Turn:
                     raise LogLocked(f"another process has held the lock of {self._log} for {patience:g} s")
                 is_queued = is_queued or try_lock(self._open_queue())
                 time.sleep(min(pause, left))
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                # To the first in the queue the lock is given within milliseconds: nobody keeps it again before.
+                pause = _FIRST_PAUSE if is_queued else min(2 * pause, _LONGEST_PAUSE)
         finally:
             if is_queued and self._queue is not None:
                 unlock(self._queue)
