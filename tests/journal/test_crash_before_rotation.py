@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 
 from aegis_audit.verify import verify
-from support.journals import append, entries, is_strict_chain, journal, kinds, log_of, numbers
+from aegis_mcp.audit.mending import Mending
+from aegis_mcp.audit.signing import Signing
+from aegis_mcp.audit.storage import MOST_READ, Storage
+from aegis_mcp.audit.writer import Writer
+from support.journals import SESSION, append, entries, is_strict_chain, journal, kinds, log_of, numbers
 
 
 def _sidecar(directory: Path) -> Path:
@@ -64,6 +68,32 @@ def test_entries_that_only_the_tail_knows_are_written_again(tmp_path: Path, rota
     assert verify([str(log.parent)]).verdict.exit_code == 0
     assert is_strict_chain(old, log)
     assert numbers(old, log) == [1, 2, 3, 4]
+
+
+class _Cut(Storage):
+    """The files of a log that is copied and cut when it was read for the first time."""
+
+    copy: Path | None = None
+
+    def read(self, inode: int, offset: int, size: int = MOST_READ) -> bytes:
+        data = super().read(inode, offset, size)
+        self.copy = self.copy or _copied_and_truncated(self.path)
+        return data
+
+
+def test_a_log_that_is_cut_while_it_is_taken_over_gives_no_number_twice(tmp_path: Path) -> None:
+    log = log_of(tmp_path)
+    append(journal(tmp_path), 1)
+    _killed_before_the_head(tmp_path, 2, 3)
+    writer = Writer(_Cut(log), SESSION)
+    with writer.storage.locked(10):
+        assert Mending(writer, Signing(writer, None)).settle().head.seq == 4
+    writer.storage.close()
+    append(journal(tmp_path), 4)
+    segments = (log.with_suffix(".log.1"), log)
+    assert verify([str(log.parent)]).verdict.exit_code == 0
+    assert is_strict_chain(*segments)
+    assert numbers(*segments) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("rotate", ROTATIONS)

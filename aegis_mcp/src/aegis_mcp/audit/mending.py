@@ -19,7 +19,7 @@ from aegis_audit.value import replace
 from aegis_mcp import __version__
 from aegis_mcp.audit import survey
 from aegis_mcp.audit.signing import Signing
-from aegis_mcp.audit.storage import RING_SIZE
+from aegis_mcp.audit.storage import MOST_READ, RING_SIZE
 from aegis_mcp.audit.survey import Beyond, Lost
 from aegis_mcp.audit.writer import Writer
 
@@ -54,7 +54,9 @@ class Mending:
         if state.st_size == mark.offset:
             return mark
         is_cut = state.st_size < mark.offset or self._was_cut(mark)
-        return self.open_segment(mark, "truncated") if is_cut else self._take_over(mark)
+        if is_cut:
+            return self.open_segment(mark, "truncated")
+        return self._take_over(mark, least=min(state.st_size - mark.offset, MOST_READ))
 
     def open_segment(self, mark: Mark, reason: str, *, since: int | None = None) -> Mark:
         """Go on in what stands at the path now: another file than before, a new one, or one that somebody has cut.
@@ -122,9 +124,12 @@ class Mending:
         mark = Mark(head, inode, start + end, 0, 0, origin, tree, 0 if grown.is_signed else -1)
         return self._take_over(mark, "the sidecar was lost")
 
-    def _take_over(self, mark: Mark, why: str | None = None) -> Mark:
+    def _take_over(self, mark: Mark, why: str | None = None, least: int = 0) -> Mark:
         """Go on from what another process wrote beyond the head, completing or attesting what it left torn."""
-        found = survey.beyond(self._storage.read(mark.inode, mark.offset), mark.offset, mark.head)
+        data = self._storage.read(mark.inode, mark.offset)
+        if len(data) < least:  # cut since it was looked at
+            return self.open_segment(mark, "truncated")
+        found = survey.beyond(data, mark.offset, mark.head)
         end = _behind(mark, found)
         rest = survey.rest_of_torn(found, self._storage.recall(mark.ring, len(found.data) + MAX_LINE))
         if rest:
