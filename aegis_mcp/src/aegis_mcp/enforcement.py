@@ -67,7 +67,8 @@ class Enforcement:
         self._capabilities: Mapping[str, Any] = {}
         self._is_modern = False
         self._gone: str | None = None
-        self._carrier = Carrier(keeper, recorder, self._told)
+        self._carrier = Carrier(keeper, recorder, self._told, policy.audit.on_failure)
+        self._carry = self._carrier.carry
 
     def connect(self, to_host: Callable[[bytes], None], to_upstream: Callable[[bytes], None]) -> None:
         """Set the ways to the two peers."""
@@ -86,9 +87,6 @@ class Enforcement:
         if sum(map(len, lines)) > _MUCH:
             self._recorder.leave()  # other gateways need not wait while it is looked at
         return self._carry([self._judge(line, lane, other) for line in lines if line.strip()])
-
-    def _carry(self, passages: list[Passage]) -> Awaitable[None]:
-        return self._carrier.carry(passages, self._policy.audit.on_failure)
 
     def _judge(self, line: bytes, lane: Lane, other: Lane) -> Passage:
         """Decide on one frame: `lane` is where its requests go, `other` where it answers requests of."""
