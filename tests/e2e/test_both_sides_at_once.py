@@ -43,13 +43,15 @@ def _serve(stage: Stage, unasked: str) -> RawHost:
     return stage.wrap(sys.executable, "-c", UPSTREAM, unasked, *paths)
 
 
-def _is_stopped(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T"
+def _state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
 
 
 def _stop(host: RawHost) -> None:
+    """Stop the gateway while it waits: before that it would look first at the side that it has looked at last."""
+    wait_until(lambda: _state_of(host.process.pid) == "S")
     host.process.send_signal(signal.SIGSTOP)
-    wait_until(lambda: _is_stopped(host.process.pid))
+    wait_until(lambda: _state_of(host.process.pid) == "T")
 
 
 def _go_on_with_both(stage: Stage, host: RawHost, request_id: str) -> None:

@@ -14,7 +14,7 @@ from aegis_mcp.errors import AuditUnavailable
 from support.journals import append, entries, is_strict_chain, journal, log_of, numbers
 
 # Appends entries to a signed log that is rotated when it is full, while something is done to it: each time something
-# of this kind is about to be done to a file whose name ends like this, until that was so often.
+# of these kinds is about to be done to a file whose name ends like this, until that was so often.
 WRITER: Final = """
 import os, shutil, sys
 sys.path.insert(0, sys.argv[1])
@@ -22,7 +22,7 @@ from pathlib import Path
 from aegis_mcp.settings import Rotation
 from support.journals import append, journal, log_of
 from support.signatures import signed_journal
-directory, kind, name, act, size = Path(sys.argv[2]), *sys.argv[3:7]
+directory, kinds, name, act, size = Path(sys.argv[2]), *sys.argv[3:7]
 log = log_of(directory)
 left = int(sys.argv[7])
 
@@ -40,7 +40,7 @@ def cut():
 
 def meanwhile(event, args):
     global left
-    if left and event == kind and str(args[0]).endswith(name) and log.exists():
+    if left and event in kinds.split() and str(args[0]).endswith(name) and log.exists():
         left -= 1
         held, left = left, 0
         globals()[act]()
@@ -65,19 +65,19 @@ def _segments(log: Path) -> list[Path]:
 
 @pytest.mark.parametrize("act", ["gone", "gone_and_made_anew", "cut"])
 @pytest.mark.parametrize(
-    ("kind", "name", "size", "times"),
+    ("kinds", "name", "size", "times"),
     [
         pytest.param("os.rename", "audit.log", 2000, 1, id="before it is renamed by the writer"),
-        pytest.param("os.listdir", "logs", 2000, 1, id="before what is not kept is looked for"),
+        pytest.param("os.listdir os.scandir", "logs", 2000, 1, id="before what is not kept is looked for"),
         pytest.param("os.rename", ".new", 2000, 1, id="before a key is handed over"),
         pytest.param("open", "logs", 10**9, 1, id="while a segment is opened"),
         pytest.param("open", "logs", 10**9, 3, id="while a segment is opened, again and again"),
     ],
 )
 def test_what_happens_to_a_log_while_it_is_gone_on_with_loses_nothing(
-    tmp_path: Path, kind: str, name: str, size: int, times: int, act: str
+    tmp_path: Path, kinds: str, name: str, size: int, times: int, act: str
 ) -> None:
-    arguments = (str(Path(__file__).parents[1]), str(tmp_path), kind, name, act, str(size), str(times))
+    arguments = (str(Path(__file__).parents[1]), str(tmp_path), kinds, name, act, str(size), str(times))
     done = subprocess.run([sys.executable, "-c", WRITER, *arguments], check=False, capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")
     assert int(done.stdout) < times
