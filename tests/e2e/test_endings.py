@@ -41,12 +41,7 @@ def test_a_stubborn_upstream_and_what_it_started_are_gone_soon(tmp_path: Path, n
     stage = Stage(tmp_path)
     host, pids = _start_stubborn(stage)
     assert all(is_alive(pid) for pid in pids)
-    start = time.monotonic()
-    if number is not None:
-        host.process.send_signal(number)
-        host.process.wait(20)
-    assert host.close() == 0
-    assert time.monotonic() - start < LIMIT_SECONDS
+    assert host.end(number) < LIMIT_SECONDS
     assert not any(is_alive(pid) for pid in pids)
     last = [entry["event"] for entry in stage.entries() if "kind" in entry["event"]][-1]
     assert last["kind"] == "gateway_stopped"

@@ -24,7 +24,7 @@ from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.lock import try_lock, unlock
 from aegis_mcp.settings import AuditSettings, Durability
 from support.auditor import audit
-from support.journals import append, draft, entries, is_strict_chain, journal, kinds, log_of, numbers
+from support.journals import Meanwhile, append, draft, entries, is_strict_chain, journal, kinds, log_of, numbers
 from support.processes import wait_until
 from support.signatures import judge, signed_journal
 
@@ -201,18 +201,6 @@ def test_a_lock_that_was_removed_while_it_was_kept_is_not_relied_on(tmp_path: Pa
     append(second, 6)
     assert is_strict_chain(log)
     assert numbers(log) == [1, 2, 3, 5, 6]
-
-
-class Meanwhile(list[Draft]):
-    """Entries that something happens before, when the log was looked at and nothing is written yet."""
-
-    def __init__(self, act: Callable[[], object], *drafts: Draft) -> None:
-        super().__init__(drafts)
-        self._act = act
-
-    def __iter__(self) -> Iterator[Draft]:
-        self._act()
-        return super().__iter__()
 
 
 @pytest.mark.parametrize("is_kept", [True, False])

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from aegis_audit.entry import Draft
 from support.auditor import audit
-from support.journals import append, draft, entries, is_strict_chain, journal, kinds, log_of, numbers
+from support.journals import Meanwhile, append, draft, entries, is_strict_chain, journal, kinds, log_of, numbers
 from support.signatures import signed_journal
 
 
@@ -48,18 +46,6 @@ def test_two_writers_open_one_segment_after_a_rotation(tmp_path: Path) -> None:
     assert kinds(old, log) == ["log_opened", "segment_opened"]
     assert is_strict_chain(old, log)
     assert numbers(old, log) == [1, 2, 3, 4, 5]
-
-
-class Meanwhile(list[Draft]):
-    """Entries that something happens to the log before, when it was looked at and nothing is written yet."""
-
-    def __init__(self, act: Callable[[], object], *drafts: Draft) -> None:
-        super().__init__(drafts)
-        self._act = act
-
-    def __iter__(self) -> Iterator[Draft]:
-        self._act()
-        return super().__iter__()
 
 
 @pytest.mark.parametrize("is_created", [True, False])

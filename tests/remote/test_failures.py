@@ -398,12 +398,7 @@ def test_a_server_that_ends_nothing_does_not_hold_up_the_end(tmp_path: Path, num
             for request in range(3):
                 host.send_call(request, "silent")
             wait_until(lambda: len(requests_received(stage)) == 6)  # three calls, the handshake and its stream
-            start = time.monotonic()
-            if number is not None:
-                host.process.send_signal(number)
-                host.process.wait(20)
-            assert host.close() == 0
-            assert time.monotonic() - start < ENDING_SECONDS
+            assert host.end(number) < ENDING_SECONDS
         answers = {message["id"]: text_of(message) for message in map(json.loads, host.lines[1:])}
     assert answers == dict.fromkeys(range(3), "No answer: the upstream 'remote' was stopped with the gateway")
     assert [entry["event"].get("status") for entry in stage.requests()] == [None] * 3 + ["cancelled"] * 3

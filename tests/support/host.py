@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -106,6 +108,15 @@ class RawHost:
         response = self.request("initialize", INITIALIZE)
         self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
         return response
+
+    def end(self, number: signal.Signals | None) -> float:
+        """End the process by a signal, or with None by closing its input; return how many seconds that took."""
+        start = time.monotonic()
+        if number is not None:
+            self.process.send_signal(number)
+            self.process.wait(WAIT_SECONDS)
+        assert self.close() == 0
+        return time.monotonic() - start
 
     def close(self, seconds: float = WAIT_SECONDS) -> int:
         """Close the input, wait for the end and return the exit status; a process that stays is killed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,18 @@ def draft(number: int, size: int = 0) -> Draft:
     """Return an entry that carries a number, and so many bytes of bulk."""
     event = canonical.encode({"bulk": "x" * size, "number": number})
     return Draft("tool_invocation", event, SESSION, "1" * 32)
+
+
+class Meanwhile(list[Draft]):
+    """Entries that something happens to the log before, when it was looked at and nothing is written yet."""
+
+    def __init__(self, act: Callable[[], object], *drafts: Draft) -> None:
+        super().__init__(drafts)
+        self._act = act
+
+    def __iter__(self) -> Iterator[Draft]:
+        self._act()
+        return super().__iter__()
 
 
 def append(journal: Journal, *numbers: int, size: int = 0, patience: float = 10) -> None:

@@ -135,7 +135,8 @@ def examine(
 ) -> Examination:
     """Verify as `verify` does, and say as well what the next verification can go on from; the time is `now`.
 
-    With more than one of `jobs`, so many processes read the log for this one, which judges; None lets its size decide.
+    With more than one of `jobs`, so many processes read the log, this one among them, which judges; None lets its size
+    decide.
     """
     keep_memory()
     knowledge = knowledge.at_once()
