@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import shlex
 from pathlib import Path
 
@@ -57,6 +59,24 @@ def test_a_segment_with_many_damaged_lines_is_to_be_brought_once(tmp_path: Path)
 def test_a_torn_end_is_attested_by_the_next_command(tmp_path: Path) -> None:
     (step,) = planned(write(tmp_path / "audit.log", [*small_log(1), b'{"torn'])).json["steps"]
     assert (step["remedy"], step["command"]) == ("run", "aegis-mcp audit checkpoint")
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_a_segment_that_was_cut_is_to_be_brought_and_what_is_missing_is_named(
+    tmp_path: Path, is_compressed: bool
+) -> None:
+    older, newer = rotated_log(3, 1)
+    cut = write(tmp_path / "audit.log.1", [*older[:2], older[2][:60]])
+    if is_compressed:
+        cut.write_bytes(gzip.compress(b"".join(older[:2]))[:-8])
+    log = write(tmp_path / "audit.log", newer)
+    (step,) = planned(cut, log).json["steps"]
+    assert (step["remedy"], step["command"]) == ("fetch", f"aegis-audit verify {cut} {log} COPY")
+    assert (step["finding"]["id"], step["missing"]) == ("AEG202", [2, len(older) - 1])
+    assert step["finding"]["found"].endswith(f"; entries 2 to {len(older) - 1} cannot be read")
+    torn = hashlib.sha256(older[2][:60]).hexdigest()
+    acknowledging = f"aegis-mcp audit acknowledge --torn {torn} --missing 2-{len(older) - 1} --note 'WHAT HAPPENED'"
+    assert step["otherwise"] == (None if is_compressed else acknowledging)
 
 
 def test_what_contradicts_is_kept_and_compared(tmp_path: Path) -> None:

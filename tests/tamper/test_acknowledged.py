@@ -287,8 +287,9 @@ def test_a_plan_leads_to_the_acknowledgement_and_from_there_to_the_option(tmp_pa
     sha256 = hashlib.sha256(torn[-1]).hexdigest()
     plan = audit("repair", "--plan", "--format", "json", *key, tmp_path)
     acknowledge = "aegis-mcp audit acknowledge {} --note 'WHAT HAPPENED'"
+    cut = len(broken.first) - 1
     assert [(one["finding"]["id"], one["command"], one["otherwise"]) for one in plan.json["steps"]] == [
-        ("AEG202", "aegis-mcp audit checkpoint", acknowledge.format(f"--torn {sha256}")),
+        ("AEG202", f"aegis-audit verify {tmp_path} COPY", acknowledge.format(f"--torn {sha256} --missing {cut}-{cut}")),
         ("AEG204", acknowledge.format(f"--lost {lost}"), None),
     ]
     broken.acknowledge()

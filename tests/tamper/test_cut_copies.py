@@ -173,6 +173,21 @@ def test_a_stream_that_is_gone_does_not_stand_for_what_was_torn(tmp_path: Path, 
     assert (outcome.status, outcome.json["counts"]) == (INCOMPLETE, {"AEG202": 1})
 
 
+def test_a_compressed_copy_that_was_cut_is_torn_whatever_else_holds_its_entries(
+    tmp_path: Path, rotated: Rotated
+) -> None:
+    home, state = tmp_path / "log", tmp_path / "verified.state"
+    home.mkdir()
+    whole = write(home / "audit.log", rotated.first)
+    assert judged(home, "--state", state).status == VALID
+    (home / "audit.log.1.gz").write_bytes(gzip.compress(b"".join(rotated.first[:2]))[:-8])
+    torn = [("AEG202", "the end of the gzip stream", "the end of the file")]
+    assert said(judged(home)) == torn
+    assert said(judged(home, "--state", state)) == torn
+    whole.unlink()
+    assert said(judged(home, "--state", state)) == torn
+
+
 def test_what_was_verified_before_is_not_missed_in_a_copy_that_was_cut(tmp_path: Path, rotated: Rotated) -> None:
     home, state = tmp_path / "log", tmp_path / "verified.state"
     home.mkdir()

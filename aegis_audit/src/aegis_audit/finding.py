@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from enum import Enum
 
-from aegis_audit.value import Value
+from aegis_audit.value import Value, replace
 from aegis_audit.verdict import Verdict
 
 
@@ -142,3 +142,8 @@ class Finding(Value):
     fragment: Fragment | None = None
     acknowledged: Acknowledgement | None = None
     is_accepted: bool = False
+
+    def spoiling(self, missing: range) -> Finding:
+        """Return the finding as one because of which these entries cannot be read."""
+        found = f"{self.found}; entries {missing.start} to {missing[-1]} cannot be read"
+        return replace(self, place=replace(self.place, seq=missing.start), found=found, missing=missing)

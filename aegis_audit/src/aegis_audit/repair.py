@@ -79,6 +79,8 @@ _FETCHED: Final = {
     FindingCode.REPLACED: "Bring the log that belongs here, with its sidecar; do not mix the two.",
     FindingCode.MISSING_RANGE: "Bring the segment that holds these entries, from a backup or another directory.",
     FindingCode.MISSING_START: "Bring the older segments.",
+    FindingCode.TORN_TAIL: "Bring this segment from where it was written, or from a backup, and put it in the place of "
+    "this one, which was cut.",
     FindingCode.SHORT_OF_HEAD: "Name all segments; if one is gone, bring it from a backup.",
     FindingCode.DAMAGED_COMPRESSION: "Bring an undamaged copy of this segment; the damaged one stays where it is.",
 }
@@ -115,7 +117,7 @@ def _step(finding: Finding, paths: str) -> Step:
     otherwise = _go_on(finding, paths)
     if code in _KEPT:
         return Step(finding, Remedy.KEEP, f"{_EVIDENCE} {_KEPT[code]}", f"aegis-audit compare COPY {paths}")
-    if code in _RUN:
+    if code in _RUN and not _is_cut(finding):
         return Step(finding, Remedy.RUN, _RUN[code], "aegis-mcp audit checkpoint", otherwise)
     if code is FindingCode.ENTRIES_LOST:
         return Step(finding, Remedy.RUN, _LOST, otherwise)
@@ -124,16 +126,22 @@ def _step(finding: Finding, paths: str) -> Step:
     return Step(finding, Remedy.FETCH, _FETCHED.get(code, _DAMAGED), f"aegis-audit verify {paths} COPY", otherwise)
 
 
+def _is_cut(finding: Finding) -> bool:
+    """Tell whether a segment ends too early: what a crash has torn is one line, at the end of all that there is."""
+    return finding.code is FindingCode.TORN_TAIL and (finding.missing is not None or finding.fragment is None)
+
+
 def _go_on(finding: Finding, paths: str) -> str | None:
     """Return how to go on with what nobody can bring: have it acknowledged, or accept that it is."""
     if finding.acknowledged and not finding.acknowledged.problem:
         return f"aegis-audit verify --accept-acknowledged {paths}"
+    if _is_cut(finding) and finding.fragment is None:
+        return None  # which line of a compressed segment it is that is torn, nobody can say
+    named: list[str] = []
+    if finding.fragment:
+        named.append(f"--torn {finding.fragment.sha256}")
     if finding.missing:
-        what = f"--missing {finding.missing.start}-{finding.missing[-1]}"
-    elif finding.fragment:
-        what = f"--torn {finding.fragment.sha256}"
+        named.append(f"--missing {finding.missing.start}-{finding.missing[-1]}")
     elif finding.code is FindingCode.ENTRIES_LOST:
-        what = f"--lost {finding.place.seq}"
-    else:
-        return None
-    return f"aegis-mcp audit acknowledge {what} --note 'WHAT HAPPENED'"
+        named.append(f"--lost {finding.place.seq}")
+    return f"aegis-mcp audit acknowledge {' '.join(named)} --note 'WHAT HAPPENED'" if named else None

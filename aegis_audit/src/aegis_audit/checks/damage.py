@@ -105,7 +105,7 @@ class Damage:
             if spoilt or not gap.lines:
                 _excuse(gap)
             if spoilt and gap.missing:
-                self._lines[spoilt[0]] = _bounded(self._lines[spoilt[0]], gap.missing)
+                self._lines[spoilt[0]] = self._lines[spoilt[0]].spoiling(gap.missing)
         for finding in self._lines:
             self._findings.add(finding)
 
@@ -115,11 +115,6 @@ def _excuse(gap: _Gap) -> None:
         gap.before.has_damage_after = True
     if gap.after:
         gap.after.has_damage_before = True
-
-
-def _bounded(finding: Finding, missing: range) -> Finding:
-    found = f"{finding.found}; entries {missing.start} to {missing[-1]} cannot be read"
-    return replace(finding, place=replace(finding.place, seq=missing.start), found=found, missing=missing)
 
 
 def _fragments(event: dict[str, Any]) -> list[dict[str, Any]]:

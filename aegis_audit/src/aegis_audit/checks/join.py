@@ -163,22 +163,21 @@ def _check_overlap(widest: Run, run: Run) -> Iterator[Finding]:
             yield Finding(FindingCode.UNREADABLE, place, both, found)
 
 
-def check_torn(finding: Finding, before: Run, log: Log, earlier: Iterable[range]) -> Finding:
-    """Return what a torn line behind a run is; `earlier` are numbers of entries that were verified before.
+def check_torn(finding: Finding, before: Run, log: Log, earlier: Sequence[range]) -> Finding:
+    """Return what a torn end behind a run is; `earlier` are numbers of entries that were verified before.
 
     A copy that was made while somebody wrote ends anywhere. If the entry stands whole in another segment, nothing is
     missing.
     """
     seq, fragment = before.last_seq + 1, finding.fragment
-    if fragment is None:
-        return finding
     others = (run for run in log.runs if run.place.path != before.place.path and run.first_seq <= seq <= run.last_seq)
-    if whole := next((run for run in others if is_cut_copy(fragment, before, run)), None):
+    if fragment and (whole := next((run for run in others if is_cut_copy(fragment, before, run)), None)):
         where = f"the whole of it in {whole.place.path}"
-    elif any(seq in numbers for numbers in earlier):
+    elif fragment and any(seq in numbers for numbers in earlier):
         where = "the whole of it was verified before"
     else:
-        return finding
+        missing = next(_without(log.gap_after(before.last_seq), earlier), None)
+        return finding.spoiling(missing) if missing else finding
     before.has_damage_after = False  # so that what is missing behind this entry is missed
     place = replace(finding.place, seq=seq)
     return Finding(FindingCode.OVERLAP, place, f"entry {seq}", f"its first {fragment.length} bytes; {where}")
