@@ -8,6 +8,7 @@ import pytest
 
 from support.auditor import Outcome, audit, audit_on_terminal
 from support.logs import LogBuilder, small_log, write
+from support.signed import LOG_KEY, SignedBuilder
 
 GOLDEN = Path(__file__).parents[1] / "vectors" / "chain-v1.jsonl"
 
@@ -54,6 +55,30 @@ def test_findings_say_where_what_was_expected_and_what_was_found(tmp_path: Path)
     assert lines[at + 3] == f"  found     {intent[15:79].decode()}"
     assert any(line.startswith("AEG102  ") for line in lines)
     assert "\x1b" not in shown.stdout
+
+
+def test_what_is_wrong_with_a_log_leads_to_the_plan_and_what_was_demanded_of_it_does_not(tmp_path: Path) -> None:
+    lines = small_log(2)
+    hint = "What to do about it: `aegis-audit repair --plan`, with the same paths and keys.\n"
+    assert hint in audit("verify", write(tmp_path / "holed.log", [lines[0], *lines[2:]])).stdout
+    whole = write(tmp_path / "whole.log", lines)
+    demanding = audit("verify", "--min-records", "9", "--require", "a1", "--max-age", "1s", whole)
+    assert (demanding.status, hint in demanding.stdout) == (4, False)
+    assert hint not in audit("verify", whole).stdout
+
+
+def test_a_key_that_counts_is_not_asked_for_where_nothing_is_signed_yet(tmp_path: Path) -> None:
+    log = SignedBuilder()
+    log.open_log()
+    log.call(0)
+    path = write(tmp_path / "audit.log", log.lines)
+    key = str(LOG_KEY.verifier)
+    asked = "Give one of them with --key"
+    lacking = audit("verify", path).stdout
+    assert (key in lacking, asked in lacking, "aegis-audit keygen --public ORIGIN" in lacking) == (True, True, True)
+    shown = audit("verify", "--key", key, path).stdout
+    assert asked not in shown
+    assert "A key counts for this log, and no checkpoint that it has signed covers" in shown
 
 
 def test_many_findings_are_counted_beyond_those_that_are_shown(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def _log_report(log: Log, examined: Examined) -> LogReport:
         declared=tuple(map(str, coverage.declared)),
         key_problem=examined.trust.problems.get(log.origin or "", ""),
         is_of_host=any(pin.is_of_host for pin in coverage.pins),
+        is_key_known=bool(examined.trust.pins_of(log.origin)),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from aegis_audit.answer import Settled, Unanswered
 from aegis_audit.escape import defuse, escape
-from aegis_audit.finding import Acknowledgement, Finding, Place
+from aegis_audit.finding import Acknowledgement, Finding, FindingCode, Place
 from aegis_audit.level import Level
 from aegis_audit.listing import Listing
 from aegis_audit.reading import Reading
@@ -23,6 +23,15 @@ from aegis_audit.summary import MAX_NAMES, MAX_REASONS, OTHER, Summary
 from aegis_audit.verdict import Verdict
 
 _SLOWEST: Final = 10
+
+# What an option has asked for and is not there: the option says what to do about it.
+_DEMANDED: Final = {
+    FindingCode.MISSING_START,
+    FindingCode.TOO_FEW,
+    FindingCode.TOO_OLD,
+    FindingCode.UNCOVERED,
+    FindingCode.TOO_WEAK,
+}
 
 _STYLES: Final = {
     Verdict.VALID: "bold green",
@@ -113,13 +122,15 @@ def _keys_missing(screen: Screen, log: LogReport) -> None:
         screen.prose(f"The keys of this host do not count: {defuse(log.key_problem)}")
     if log.level is Level.A0 and not log.declared:
         screen.line("  no signature covers an entry")
-    if log.level is Level.A0 and log.declared:
+    elif log.level is Level.A0 and log.is_key_known:
+        screen.prose("A key counts for this log, and no checkpoint that it has signed covers one of these entries.")
+    elif log.level is Level.A0:
         screen.line("  not covered by a key that counts: all entries. The log says that it is signed by")
         for key in log.declared[:_SLOWEST]:
             screen.line(f"    {escape(key)}")
         screen.prose(
             "Give one of them with --key if you know from elsewhere that it is the log's: on the host that writes it, "
-            "`aegis-audit keygen` shows them."
+            "`aegis-audit keygen --public ORIGIN` shows them, where ORIGIN is the name of the log."
         )
 
 
@@ -165,6 +176,9 @@ def _findings(screen: Screen, report: Report) -> None:
         screen.line()
     if left := sum(count for code, count in report.counts.items() if not code.is_note) - len(shown):
         screen.line(f"and {_many(left, 'more finding')}; --format json has more")
+        screen.line()
+    if any(finding.code not in _DEMANDED and not finding.is_accepted for finding in shown):
+        screen.line("What to do about it: `aegis-audit repair --plan`, with the same paths and keys.")
         screen.line()
 
 

@@ -58,6 +58,7 @@ class LogReport:
     declared: tuple[str, ...]
     key_problem: str
     is_of_host: bool
+    is_key_known: bool
 
 
 @dataclass(frozen=True, slots=True)
