@@ -118,11 +118,30 @@ def test_names_are_compared_without_case_all_the_way_down() -> None:
         ("memo:x", NO),
         ("no uri", NO),
         ("test://a//b", YES),
+        ("file:///w/a?b=//c#..", YES),
+        ("file:///w/a\\b", YES),
+        ("file:///w/..\\etc/passwd", UNKNOWN),
+        ("file:///w/..%5Cetc/passwd", UNKNOWN),
+        ("file:///w/.\t./etc/passwd", UNKNOWN),
+        ("file:///w/?/../../etc/passwd", UNKNOWN),
+        ("file:///w/#/%2E%2E/../etc/passwd", UNKNOWN),
+        ("file:///other\\..\\w\\x", UNKNOWN),
+        (" file:///w/x", UNKNOWN),
+        ("file:///\nw/x", UNKNOWN),
+        ("file://example.org/w/x", UNKNOWN),
+        ("/w/x", UNKNOWN),
+        ("notes://open/x", YES),
+        ("notes://open/../shut/x", UNKNOWN),
+        ("notes://shut/../open/x", UNKNOWN),
+        ("file:///w//../x", UNKNOWN),
+        ("file:///w/a\\b/../../x", UNKNOWN),
+        ("file:w/x", UNKNOWN),
+        ("file:///w/" + "x" * 16_384, UNKNOWN),
     ],
 )
 def test_a_uri_fits_only_if_it_does_so_in_every_spelling(uri: str, expected: str) -> None:
     request = Request("s", "resources/read", uri=uri)
-    match = "{uri: ['file:///w/*', 'file:///my own/*', 'file:///m\u00fc/*', 'test://a//b']}"
+    match = "{uri: ['file:///w/*', 'file:///my own/*', 'file:///m\u00fc/*', 'test://a//b', 'notes://open/*']}"
     defaults = "defaults: {read: ask}\n"
     allows = decide(policy(f"{defaults}rules: [{{id: r, match: {match}, effect: allow}}]"), request).rule == "r"
     denies = decide(policy(f"{defaults}rules: [{{id: r, match: {match}, effect: deny}}]"), request).rule == "r"

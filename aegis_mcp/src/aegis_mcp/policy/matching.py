@@ -45,6 +45,12 @@ _URL: Final = re.compile(
 ABSENT: Final = object()
 """What `find` returns where nothing is."""
 
+MAX_ITEMS: Final = 10_000
+"""Items of the longest list that is looked at."""
+
+MAX_PATH: Final = 4096
+"""Characters of the longest path that is looked at: to resolve one takes time with the square of its length."""
+
 
 def is_about(match: Match, server: str, method: str, tool: str | None, access: Access) -> bool:
     """Tell whether a rule can speak about such requests at all, whatever their arguments, URI and prompt."""
@@ -91,9 +97,11 @@ def _uri_fits(globs: Globs | None, uri: str | None) -> Truth:
         return True
     if uri is None:
         return False
-    normal = uris.normal(uri)
-    fits = _agreed(_fits(globs, reading) for reading in (uri, normal))
-    return None if fits is False and _fits(globs, uris.decoded(normal)) else fits
+    if len(uri) > uris.MAX_URI:
+        return None
+    fits = _agreed(_fits(globs, reading) for reading in uris.readings(uri))
+    is_doubtful = fits is False and any(_fits(globs, reading) for reading in uris.loose_readings(uri))
+    return None if is_doubtful else fits
 
 
 def _all(truths: Iterable[Truth]) -> Truth:
@@ -122,6 +130,8 @@ def _argument_fits(argument: Argument, arguments: Mapping[str, Any]) -> Truth:
     if value is ABSENT or value == []:
         return False
     values = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if len(values) > MAX_ITEMS:
+        return None
     return _agreed(_all(_holds(matcher, one) for matcher in argument.matchers) for one in values)
 
 
@@ -214,6 +224,8 @@ def _is_within(path: str, directories: Sequence[str]) -> Truth:
 
 def _is_plain(path: str) -> bool:
     """Tell whether every process takes this text for the same absolute path."""
+    if len(path) > MAX_PATH:
+        return False
     is_stripped = path.strip().strip(_STRIPPED) == path
     is_shared = not _PRIVATE.match(os.path.normpath(path))
     return is_stripped and is_shared and not _CONTROL.search(path) and PurePath(path).is_absolute()
