@@ -20,10 +20,10 @@ def policy(text: str) -> Policy:
     return loader.load(f"version: 1\n{text}".encode(), "p.yaml")
 
 
-def truth(matcher: str, arguments: dict[str, Any]) -> str:
-    """Return what a matcher on the argument `a` says, as the effects show it."""
+def truth(matcher: str, arguments: dict[str, Any], argument: str = "a") -> str:
+    """Return what a matcher on an argument says, as the effects show it."""
     request = Request("s", "tools/call", tool="t", arguments=arguments)
-    match = f"{{arguments: {{a: {{{matcher}}}}}}}"
+    match = f"{{arguments: {{{argument}: {{{matcher}}}}}}}"
     allows = decide(policy(f"rules: [{{id: r, match: {match}, effect: allow}}]"), request).rule == "r"
     denies = decide(policy(f"rules: [{{id: r, match: {match}, effect: deny}}]"), request).rule == "r"
     assert denies or not allows
@@ -63,6 +63,21 @@ def truth(matcher: str, arguments: dict[str, Any]) -> str:
         ("range: {min: 1}", 10**30, YES),
         ("range: {max: 1}", True, UNKNOWN),
         ("range: {max: 1}", "0", UNKNOWN),
+        ("equals: 1", 1.0, YES),
+        ("equals: true", True, YES),
+        ("equals: true", False, NO),
+        ("equals: true", None, NO),
+        ("equals: true", "true", UNKNOWN),
+        ("equals: true", 1, UNKNOWN),
+        ("equals: main", "['main'", NO),
+        ("equals: null", "x", NO),
+        ("in: [1, null]", "1", UNKNOWN),
+        ("in: [1, 'on']", 2, NO),
+        ("equals: main", ' ["x", "main"]', UNKNOWN),
+        ("equals: main", '["x", {"main": 1}]', NO),
+        ("glob: '/w/*'", '["/w/x"]', UNKNOWN),
+        ("glob: '[[]*'", '["/w/x"]', YES),
+        ("regex: a", "[" * 100_000, NO),
         ("absent: true", "x", NO),
         ("absent: true", [], NO),
         ("absent: true", None, UNKNOWN),
@@ -94,6 +109,15 @@ def test_names_are_compared_without_case_all_the_way_down() -> None:
     rules = policy("rules: [{id: r, match: {arguments: {/a/0/size: {equals: 1}}}, effect: deny}]")
     assert decide(rules, Request("s", "tools/call", tool="t", arguments=nested)).rule == "r"
     assert decide(rules, Request("s", "tools/call", tool="t", arguments={"a": [{"s": 1}]})).rule == "defaults.write"
+
+
+@pytest.mark.parametrize(
+    ("pointer", "expected"),
+    [("/a/0/path", UNKNOWN), ("/b/path", NO), ("/c/path", NO), ("/d", NO)],
+)
+def test_a_text_on_the_way_to_an_argument_may_be_json_to_a_server(pointer: str, expected: str) -> None:
+    arguments = {"a": '[{"path": "x"}]', "b": 1, "c": [{"path": "x"}], "d": '{"path": "x"}'}
+    assert truth("equals: x", arguments, pointer) == expected
 
 
 @pytest.mark.parametrize(

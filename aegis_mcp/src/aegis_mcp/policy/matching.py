@@ -6,6 +6,7 @@ that denies needs no more than the absence of a no. So a value that cannot be ju
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,7 +122,8 @@ def _agreed(truths: Iterable[Truth]) -> Truth:
 
 
 def _argument_fits(argument: Argument, arguments: Mapping[str, Any]) -> Truth:
-    if _has_double(arguments, argument.pointer):
+    around = [find(arguments, argument.pointer[:depth]) for depth in range(len(argument.pointer))]
+    if any(map(_is_ambiguous, around, argument.pointer)):
         return None
     value = find(arguments, argument.pointer)
     if argument.matchers == (Absent(),):
@@ -132,21 +134,35 @@ def _argument_fits(argument: Argument, arguments: Mapping[str, Any]) -> Truth:
     values = cast("list[Any]", value) if isinstance(value, list) else [value]
     if len(values) > MAX_ITEMS:
         return None
-    return _agreed(_all(_holds(matcher, one) for matcher in argument.matchers) for one in values)
+    fits = _agreed(_all_hold(argument.matchers, one) for one in values)
+    is_doubtful = fits is False and any(_all_hold(argument.matchers, one) for one in _listed_in(value))
+    return None if is_doubtful else fits
 
 
-def _has_double(value: Any, pointer: Sequence[str]) -> bool:
-    """Tell whether a member on the way has a name that differs from the pointer's only in case.
+def _all_hold(matchers: Sequence[Matcher], value: Any) -> Truth:
+    return _all(_holds(matcher, value) for matcher in matchers)
 
-    To servers that match names without regard to case (Go's `encoding/json`) that is the one which is meant.
+
+def _is_ambiguous(around: Any, token: str) -> bool:
+    """Tell whether what is on the way to an argument holds another one that a server may take for it.
+
+    A member whose name differs only in case is the one which is meant to servers that match names without regard to
+    case (Go's `encoding/json`); and a text is JSON to those which expect a list or an object (the Python SDK).
     """
-    for place, token in enumerate(pointer):
-        here = find(value, pointer[:place])
-        if isinstance(here, Mapping):
-            names = cast("Mapping[str, Any]", here)
-            if any(name != token and name.casefold() == token.casefold() for name in names):
-                return True
-    return False
+    if isinstance(around, Mapping):
+        names = cast("Mapping[str, Any]", around)
+        return any(name != token and name.casefold() == token.casefold() for name in names)
+    return isinstance(around, str)
+
+
+def _listed_in(value: Any) -> list[Any]:
+    """Return the items of a list that is written as JSON in a text, none where there is no such list."""
+    if not isinstance(value, str) or not value.lstrip().startswith("["):
+        return []
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return []
 
 
 def find(value: Any, pointer: Sequence[str]) -> Any:
@@ -165,7 +181,7 @@ def find(value: Any, pointer: Sequence[str]) -> Any:
 def _holds(matcher: Matcher, value: Any) -> Truth:
     match matcher:
         case OneOf(values):
-            return None if isinstance(value, (list, Mapping)) else any(_is_equal(value, one) for one in values)
+            return _is_one_of(value, values)
         case InRange(least, most):
             return _is_in_range(value, least, most)
         case Absent():
@@ -191,9 +207,21 @@ def _holds_for_text(matcher: GlobMatch | Within | RegexMatch | HostMatch | MaxLe
             assert_never(matcher)
 
 
-def _is_equal(left: JsonScalar, right: JsonScalar) -> bool:
+def _is_one_of(value: Any, values: Sequence[JsonScalar]) -> Truth:
+    """Tell whether a value is one of these, None if it is of a type that none of them has.
+
+    Many servers turn the text `"true"`, or 1, into what they expect; null is to them what is not given.
+    """
+    if isinstance(value, (list, Mapping)):
+        return None
     # To Python True is 1; to JSON it is not.
-    return left == right and isinstance(left, bool) == isinstance(right, bool)
+    alike = [one for one in values if _type_of(one) is _type_of(value)]
+    is_told = alike or value is None or all(one is None for one in values)
+    return value in alike if is_told else None
+
+
+def _type_of(value: JsonScalar) -> type:
+    return float if type(value) is int else type(value)
 
 
 def _is_in_range(value: Any, least: float | None, most: float | None) -> Truth:
