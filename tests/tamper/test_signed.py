@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 
@@ -160,8 +162,22 @@ def test_keys_of_this_host_that_cannot_be_used_are_said_to_be_so_for_their_log_a
     report = verify(paths, knowledge=Knowledge(trust=Trust([Pin(LOG, "pinned")], discover)))
     assert [(one.level, one.key_problem, one.is_of_host) for one in report.logs] == [
         (Level.A1, "", False),
-        (Level.A2, "", True),
+        (Level.A0, "", False),
     ]
+
+
+def test_where_a_key_is_given_those_of_this_host_do_not_count_for_another_log(log: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    kept = keys / quote(ORIGIN, safe="") / "public"
+    for directory in (keys, kept.parent):
+        directory.mkdir(mode=0o700)
+    write(kept, [f"{LOG}\n{EPOCH}\n".encode()]).chmod(0o600)
+    demanding = partial(audit, "verify", "--require", "a2", "--format", "json", log, env={"AEGIS_KEYS": str(keys)})
+    here = demanding()
+    assert (here.status, here.json["assurance"]) == (0, "A2")
+    other = demanding("--key", str(epoch_key(0, origin="other.example/aegis").verifier))
+    assert (other.status, other.json["assurance"], other.json["counts"]) == (5, "A0", {"AEG303": 1})
+    assert demanding("--key", str(EPOCH)).status == 0
 
 
 # Segments.

@@ -49,11 +49,14 @@ class Trust:
     _found: dict[str, tuple[Pin, ...]] = field(default_factory=dict[str, tuple[Pin, ...]])
 
     def pins_of(self, origin: str | None) -> tuple[Pin, ...]:
-        """Return the keys that count for the log of this origin: those pinned for it, else those of the host."""
+        """Return the keys that count for the log of this origin: those pinned for it; where none is pinned, the host's.
+
+        With a key pinned for another log the host's do not count: a log that was exchanged for one of its own would.
+        """
         if origin is None:
             return ()
         if origin not in self._found:
-            self._found[origin] = self._pinned_for(origin) or self._kept_for(origin)
+            self._found[origin] = self._pinned_for(origin) if self.pinned else self._kept_for(origin)
         return self._found[origin]
 
     def _pinned_for(self, origin: str) -> tuple[Pin, ...]:
