@@ -41,8 +41,11 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 # Neither a user before the host, nor a backslash, nor anything that one reader decodes and another does not.
 _URL: Final = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?"
+    r"[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*+\.?|\[[0-9A-Fa-f:.]+\])"
+    r"(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?"
 )
+# What ends so is an address to the URL standard, in whichever of its many spellings: 127.1, 2130706433, 0x7f000001.
+_ADDRESS: Final = re.compile(r"[0-9]+|0x[0-9a-f]*|.*:.*")
 ABSENT: Final = object()
 """What `find` returns where nothing is."""
 
@@ -231,9 +234,26 @@ def _is_in_range(value: Any, least: float | None, most: float | None) -> Truth:
 
 
 def _host(url: str) -> str | None:
-    """Return the host of a URL that all readers take for the same: in lower case, without brackets and final dot."""
+    """Return the host of a URL that all readers take for the same: in lower case, without brackets and final dot.
+
+    Of the spellings of an address it is the one that everybody writes.
+    """
     match = _URL.fullmatch(url)
-    return match[1].lower().strip("[]").removesuffix(".") if match else None
+    if match is None:
+        return None
+    host = match[1].lower().strip("[]").removesuffix(".")
+    return host if not _ADDRESS.fullmatch(host, host.rfind(".") + 1) or _is_address(host) else None
+
+
+def _is_address(host: str) -> bool:
+    from ipaddress import IPv6Address, ip_address  # noqa: PLC0415 - only who names an address pays for it
+
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    # An IPv4 address in the clothes of one of IPv6 is two hosts to a rule, and one to the network.
+    return str(address) == host and not (isinstance(address, IPv6Address) and address.ipv4_mapped)
 
 
 def _is_within(path: str, directories: Sequence[str]) -> Truth:
