@@ -145,6 +145,8 @@ def test_what_cannot_be_pinned_under_a_name_does_not_reach_the_host(tmp_path: Pa
     with scripted.wrap() as host:
         host.initialize()
         assert host.request("tools/list")["result"] == {"tools": [READ_FILE], "other": 1}
+        scripted.says({**_script(), "tools/list": {"result": {"TOOLS": [EVIL], "other": 1}}})
+        assert host.request("tools/list")["result"] == {"other": 1}
 
 
 @pytest.mark.usefixtures("either_way")
@@ -185,6 +187,15 @@ def test_changed_instructions_do_not_reach_the_host_until_they_are_approved(tmp_
     assert quarantined["capabilities"].keys() == {"tools", "prompts"}
     assert (event["definition"], event["difference"]) == ("server", ["instructions: 'Be careful.' -> 'Be quick.'"])
     assert introduced()["instructions"] == "Be quick."
+
+
+@pytest.mark.parametrize("era", ["handshake", "modern"])
+def test_instructions_in_another_spelling_do_not_reach_the_host(tmp_path: Path, era: str) -> None:
+    scripted = _trusted(tmp_path, **_script(instructions="Be careful."))
+    scripted.says(_script(instructions="Be careful.", Instructions="Be quick."))
+    with scripted.wrap() as host:
+        result = (host.initialize() if era == "handshake" else modern(host, "server/discover", {}))["result"]
+    assert {name: said for name, said in result.items() if "nstructions" in name} == {"instructions": "Be careful."}
 
 
 def test_with_require_nothing_is_trusted_before_it_is_approved(tmp_path: Path) -> None:

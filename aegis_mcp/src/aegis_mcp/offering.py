@@ -119,27 +119,27 @@ class Offering:
         self._families = frozenset(cast("dict[str, Any]", capabilities) if isinstance(capabilities, dict) else ())
         if self._pins is None:
             return answer, []
+        members = _without_doubles(members, "instructions")
         said = {"instructions": members["instructions"]} if "instructions" in members else {}
         changes = self._pins.look(Kind.SERVER, {"": said}, is_complete=True)
-        if not said or not self._quarantine(Kind.SERVER, ""):
-            return answer, changes
-        return _with_result(answer, {name: members[name] for name in members if name != "instructions"}), changes
+        if said and self._quarantine(Kind.SERVER, ""):
+            del members["instructions"]
+        return _with_result(answer, members), changes
 
     def _restrict_list(
         self, policy: Policy, request: Frame, answer: Frame, members: dict[str, Any]
     ) -> tuple[Frame, list[Change]]:
         listing = _LISTS[request.method]
+        members = _without_doubles(members, listing.member)
         listed: object = members.get(listing.member)
         if not isinstance(listed, list):
-            return answer, []
+            return _with_result(answer, members), []
         items = cast("list[Any]", listed)
-        # To a host that does not look at case another spelling of the member is the list, too.
-        members = {name: value for name, value in members.items() if name == listing.member or not _is(name, listing)}
         changes = self._look(listing.kind, items, request, members) if listing.kind and self._pins else []
         ambiguous = _ambiguous(items, listing.name)
         left = [item for item in items if self._may_be_used(policy, listing, item, ambiguous)]
-        if len(left) == len(items) and members.keys() == answer.message["result"].keys():
-            return answer, changes
+        if len(left) == len(items):
+            return _with_result(answer, members), changes
         # Who may use what is this host's own affair: no cache may give the list to another.
         scope = {"cacheScope": "private"} if identity.is_modern(request) or "cacheScope" in members else {}
         return _with_result(answer, {**members, listing.member: left, **scope}), changes
@@ -195,11 +195,15 @@ class Offering:
         return f"the definition of the {what} {why} ({'; '.join(change.difference)}){resolve}"
 
 
-def _is(name: str, listing: _List) -> bool:
-    return name.casefold() == listing.member.casefold()
+def _without_doubles(members: Item, name: str) -> dict[str, Any]:
+    """Return members without those that are this one to a host that does not look at case."""
+    return {one: value for one, value in members.items() if one == name or one.casefold() != name.casefold()}
 
 
 def _with_result(answer: Frame, result: Item) -> Frame:
+    """Return an answer with this result, as it came if nothing is missing."""
+    if result == answer.message["result"]:
+        return answer
     message = {**answer.message, "result": result}
     return answer._replace(raw=frames.dump(message), message=message)
 
