@@ -91,6 +91,8 @@ def test_credentials_do_not_show_themselves() -> None:
 
 def test_the_directory_is_chosen_by_the_environment(tmp_path: Path) -> None:
     assert directory_from({"DCR_STORAGE_PATH": str(tmp_path)}) == tmp_path
+    with pytest.raises(ConfigError, match="no home directory for '~nobody-here', which DCR_STORAGE_PATH names"):
+        directory_from({"DCR_STORAGE_PATH": "~nobody-here"})
 
 
 @pytest.mark.strace

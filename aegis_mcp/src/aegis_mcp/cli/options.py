@@ -18,12 +18,16 @@ class _Shared(click.Option):
 
 
 class _Place(click.Path):
-    """A path that is not empty: that would be the working directory, which a host leaves undefined."""
+    """A path that leads somewhere: an empty one would be the working directory, which a host leaves undefined."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, or say that there is none."""
         if value == "":
             self.fail("the path is empty; give one, or leave the option out", param, ctx)
+        try:
+            Path(value).expanduser()
+        except RuntimeError:
+            self.fail(f"there is no home directory for {str(value)!r}", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -238,9 +238,16 @@ class CredentialFile(CredentialStore):
 
 
 def directory_from(environment: Mapping[str, str]) -> Path:
-    """Return where credentials are kept: what the environment says, else the platform's own place."""
+    """Return where credentials are kept: what the environment says, else the platform's own place.
+
+    Raises:
+        ConfigError: that is in the home of nobody.
+    """
     chosen = environment.get(PATH_VARIABLE)
-    return Path(chosen).expanduser().absolute() if chosen else settings.default_credentials()
+    try:
+        return Path(chosen).expanduser().absolute() if chosen else settings.default_credentials()
+    except RuntimeError as exc:
+        raise ConfigError(f"there is no home directory for {chosen!r}, which {PATH_VARIABLE} names") from exc
 
 
 def _parse(text: bytes) -> tuple[str, Credentials]:
