@@ -73,6 +73,14 @@ def test_a_rule_that_fails_denies_under_its_own_id() -> None:
             Request("s", "tools/call", tool="a\nb"),
             f"{UNCLASSIFIED}; {DENIED}; a rule for server 's' in p.yaml would allow it, {OR_ACCESS}",
         ),
+        (
+            Request("s", "tools/call", tool=""),
+            f"{DENIED}; a rule for server 's' in p.yaml would allow it",
+        ),
+        (
+            Request("s", "x/y", uri=""),
+            f"{DENIED}; a rule for server 's' in p.yaml would allow it",
+        ),
         (Request("s", "prompts/get", prompt="p"), "reads are allowed unless a rule denies them"),
         (Request("s", "tools/call", tool="gone", is_listed=False), "the upstream 's' does not list a tool 'gone'"),
     ],

@@ -194,11 +194,12 @@ def _reason_to_deny(policy: Policy, request: Request, access: Access, access_fro
 
 def _remedy(policy: Policy, request: Request) -> str:
     """Return the line that would allow such requests, as it can be pasted into the rules of the policy."""
-    subject = {"tool": request.tool} if request.tool else {"method": request.method}
-    subject |= {name: value for name, value in (("uri", request.uri), ("prompt", request.prompt)) if value}
-    patterns = {name: literal(value) for name, value in subject.items() if value}
-    name = next(iter(subject.values())) or ""
-    if any(len(value) > _MAX_SHOWN or not value.isprintable() for value in patterns.values()):
+    subject = {"tool": request.tool} if request.tool is not None else {"method": request.method}
+    subject |= {name: value for name, value in (("uri", request.uri), ("prompt", request.prompt)) if value is not None}
+    patterns = {name: literal(value) for name, value in subject.items()}
+    name = next(iter(subject.values()))
+    # An empty name would have the line speak about nothing, or about everything.
+    if any(not 0 < len(value) <= _MAX_SHOWN or not value.isprintable() for value in patterns.values()):
         return f"a rule for server {request.server!r} in {policy.editable} would allow it"
     rule_id = "allow-" + re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:_MAX_ID]
     match = json.dumps({"server": request.server} | patterns, ensure_ascii=False)
