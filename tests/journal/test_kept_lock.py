@@ -113,6 +113,42 @@ def test_what_happens_to_the_log_while_the_lock_is_kept_loses_nothing(
     assert audit("verify", *_segments(log)).status == 0
 
 
+def test_who_waits_goes_on_waiting_when_the_sidecar_was_removed(tmp_path: Path) -> None:
+    first, second = journal(tmp_path), journal(tmp_path)
+    append(second, 1)
+    _keep(first, 2)
+    _lose_the_sidecar(log_of(tmp_path))
+    with pytest.raises(LogLocked):
+        append(second, 3, patience=0.01)
+    first.leave()
+    append(second, 3)
+    assert numbers(log_of(tmp_path)) == [1, 2, 3]
+    assert is_strict_chain(log_of(tmp_path))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("act", [_rename, _rename_and_create, _copy_and_cut, _compress])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_sidecar_that_goes_together_with_the_log_loses_nothing(
+    tmp_path: Path, is_first: bool, act: Callable[[Path], None], is_kept: bool, count: int
+) -> None:
+    writers, log = [signed_journal(tmp_path) for _ in range(count)], log_of(tmp_path)
+    for number in (1, 2, 3):
+        append(writers[number % count], number)
+    if is_kept:
+        _keep(writers[0], 4)
+    else:
+        append(writers[0], 4)
+    for harm in (_lose_the_sidecar, act) if is_first else (act, _lose_the_sidecar):
+        harm(log)
+    for number in (5, 6, 7):
+        append(writers[(number + 1) % count], number)
+    assert is_strict_chain(*_segments(log))
+    assert numbers(*_segments(log)) == [1, 2, 3, 4, 5, 6, 7]
+    assert audit("verify", *_segments(log)).status == 0
+
+
 def test_what_was_written_to_a_file_that_had_gone_is_written_again_when_the_lock_is_given_back(tmp_path: Path) -> None:
     writer, log = journal(tmp_path), log_of(tmp_path)
     _keep(writer, 1)

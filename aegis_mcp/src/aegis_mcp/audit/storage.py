@@ -69,7 +69,7 @@ class Storage:
         self._sidecar = sidecar_of(path)
         self._log: int | None = None
         self._inode = 0
-        self._turn = Turn(path, on_loss=self._close_files)
+        self._turn = Turn(path)
         self._slots: bytearray = bytearray()
         self._mark: Mark | None = None
         self._is_owed = False
@@ -136,9 +136,6 @@ class Storage:
         """Close every file; the next use opens them again."""
         self.leave()
         self._turn.close()
-        self._close_files()
-
-    def _close_files(self) -> None:
         for name in ("_log", "_head", "_tail"):
             descriptor = getattr(self, name)
             if descriptor is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,14 +25,10 @@ class LogLocked(AuditUnavailable):
 
 
 class Turn:
-    """The turns of one process at one log; `is_ours` tells whether it has its turn now.
+    """The turns of one process at one log; `is_ours` tells whether it has its turn now."""
 
-    `on_loss` is called when somebody has removed the lock: what else stood beside the log may have gone with it.
-    """
-
-    def __init__(self, log: Path, on_loss: Callable[[], None]) -> None:
+    def __init__(self, log: Path) -> None:
         self._log = log
-        self._on_loss = on_loss
         self._lock: int | None = None
         self._queue: int | None = None
         self.is_ours = False
@@ -53,7 +49,8 @@ class Turn:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise LogLocked(f"another process has held the lock of {self._log} for {patience:g} s")
-                is_queued = is_queued or try_lock(self._open_queue())
+                with suppress(FileNotFoundError):  # removed with the lock: whoever has it sees that before it writes
+                    is_queued = is_queued or try_lock(self._open_queue())
                 time.sleep(min(pause, left))
                 # To the first in the queue the lock is given within milliseconds: nobody keeps it again before.
                 pause = _FIRST_PAUSE if is_queued else min(2 * pause, _LONGEST_PAUSE)
@@ -96,7 +93,6 @@ class Turn:
                 return True
             # Somebody has removed the lock file: this one guards nothing.
             self.close()
-            self._on_loss()
         return False
 
     def _open(self) -> int:
