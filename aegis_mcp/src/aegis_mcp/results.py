@@ -19,6 +19,8 @@ _CREDENTIAL: Final = "the answer holds what looks like a credential; `secrets: r
 _STAND_IN: Final = "[redacted]"
 # What the protocol has sent back as it came, and what names things rather than says something.
 _VERBATIM: Final = frozenset({"_meta", "blob", "mimeType", "nextCursor", "requestState", "resultType", "taskId", "uri"})
+_OWN: Final = "structuredContent"
+"""Below this the names are the server's own, and mean nothing to the protocol."""
 _BINARY: Final = ("image", "audio")  # no set: what a server says of the type may be of any
 
 
@@ -54,23 +56,27 @@ class _Sweep:
     def __init__(self) -> None:
         self.found = 0
 
-    def swept(self, value: Any, *, is_secret: bool = False) -> Any:
+    def swept(self, value: Any, *, is_secret: bool = False, is_own: bool = False) -> Any:
         """Return a JSON value without its credentials; `is_secret` where it stands under the name of one."""
         if isinstance(value, str):
             return self._stand_in(value) if is_secret and value else credential.replace(value, self._stand_in)
         if isinstance(value, list):
-            return [self.swept(item, is_secret=is_secret) for item in cast("list[Any]", value)]
+            items = cast("list[Any]", value)
+            return [self.swept(item, is_secret=is_secret, is_own=is_own) for item in items]
         if isinstance(value, dict):
-            return self._members(cast("dict[str, Any]", value), is_secret=is_secret)
+            return self._members(cast("dict[str, Any]", value), is_secret=is_secret, is_own=is_own)
         return value
 
-    def _members(self, members: dict[str, Any], *, is_secret: bool) -> dict[str, Any]:
-        kept = _VERBATIM | {"data"} if members.get("type") in _BINARY else _VERBATIM
+    def _members(self, members: dict[str, Any], *, is_secret: bool, is_own: bool) -> dict[str, Any]:
+        binary = {"data"} if members.get("type") in _BINARY else set[str]()
+        kept = frozenset[str]() if is_own else _VERBATIM | binary
         return {
             # A name may itself be a credential: a map of tokens to what they may do.
             name if name in kept else credential.replace(name, self._stand_in): value
             if name in kept
-            else self.swept(value, is_secret=is_secret or credential.is_secret_name(name))
+            else self.swept(
+                value, is_secret=is_secret or credential.is_secret_name(name), is_own=is_own or name == _OWN
+            )
             for name, value in members.items()
         }
 
