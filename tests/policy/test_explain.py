@@ -237,3 +237,12 @@ def test_a_list_of_which_each_item_fails_elsewhere_does_not_fit() -> None:
     request = Request("s", "tools/call", tool="t", arguments={"p": ["abc", "b"]})
     (step,) = explain(loader.load(text.encode(), "p.yaml"), request).steps
     assert (step.turn, step.is_unsure, [part.fits for part in step.parts]) == (Turn.PASSES_ON, False, [None, None])
+
+
+def test_who_has_no_policy_yet_is_told_to_copy_the_one_that_is_shipped(tmp_path: Path) -> None:
+    # A file with that one line alone would no longer know which tools read.
+    done = run(tmp_path, "policy", "explain", "--server", "files", "--tool", "move_file")
+    place = tmp_path / "config" / "aegis-mcp" / "policy.yaml"
+    assert done.stdout.partition("\n")[0].endswith(
+        f" under `rules:` in a copy of the shipped policy, made as {place}, would allow it"
+    )

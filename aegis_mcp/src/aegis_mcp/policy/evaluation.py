@@ -200,11 +200,16 @@ def _remedy(policy: Policy, request: Request) -> str:
     name = next(iter(subject.values()))
     # An empty name would have the line speak about nothing, or about everything.
     if any(not 0 < len(value) <= _MAX_SHOWN or not value.isprintable() for value in patterns.values()):
-        return f"a rule for server {request.server!r} in {policy.editable} would allow it"
+        return f"a rule for server {request.server!r} in {_file_to_edit(policy)} would allow it"
     rule_id = "allow-" + re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:_MAX_ID]
     match = json.dumps({"server": request.server} | patterns, ensure_ascii=False)
     line = f"- {{id: {rule_id}, match: {match}, effect: allow}}"
-    return f"the line `{line}` under `rules:` in {policy.editable} would allow it"
+    return f"the line `{line}` under `rules:` in {_file_to_edit(policy)} would allow it"
+
+
+def _file_to_edit(policy: Policy) -> str:
+    is_there = policy.editable == policy.source
+    return policy.editable if is_there else f"a copy of {policy.source}, made as {policy.editable},"
 
 
 def _shown(name: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from aegis_mcp.cli.options import policy_option
-from aegis_mcp.cli.output import format_option, print_json, refusing
+from aegis_mcp.cli.output import format_option, many, print_json, refusing
 from aegis_mcp.cli.secret import check_secret
 from aegis_mcp.errors import PolicyError
 from aegis_mcp.policy import loader
@@ -57,7 +57,7 @@ def _summary(policy: Policy) -> dict[str, Any]:
 def _sentence(policy: Policy) -> str:
     defaults = policy.defaults
     return (
-        f"{policy.source}: ok, {len(policy.rules)} rules, {len(policy.upstreams)} upstreams\n"
+        f"{policy.source}: ok, {many(len(policy.rules), 'rule')}, {many(len(policy.upstreams), 'upstream')}\n"
         f"  where no rule speaks: read {defaults.read.value}, write {defaults.write.value},"
         f" client_request {defaults.client_request.value}\n"
         f"  sha256 {policy.sha256}"
