@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from aegis_mcp.decision import Effect
 from support.auditor import COMMAND, Outcome, audit, audit_on_terminal, run_on_terminal
 from support.logs import LogBuilder, rotated_log, small_log, trace_of, write
 
@@ -179,6 +180,15 @@ def test_a_wrong_hash_is_named_and_status_1(log: Path) -> None:
         f"AEG001 {log}, line 2, byte {len(lines[0])}, seq 1: the entry's bytes do not have the hash"
     )
     assert last == "8 shown + 0 filtered + 1 damaged = 9 lines"
+
+
+@pytest.mark.parametrize("effect", Effect)
+def test_entries_are_found_by_each_decision_that_a_gateway_records(tmp_path: Path, effect: Effect) -> None:
+    builder = LogBuilder()
+    for one in Effect:
+        builder.add("access_denied", DENIAL | {"decision": one.value})
+    log = write(tmp_path / "audit.log", builder.lines)
+    assert numbers(audit("inspect", "--decision", effect.value, log)) == [list(Effect).index(effect)]
 
 
 def test_damaged_lines_are_named_and_status_3(log: Path) -> None:

@@ -120,6 +120,14 @@ def test_every_help_ends_with_an_example(name: str, command: click.Command) -> N
     assert re.search(rf"\n *Example: {name}\b[^\n]*\s*\Z", command.help or "")
 
 
+@pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
+def test_every_help_says_what_each_option_is_and_how_the_command_ends(name: str, command: click.Command) -> None:
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+    is_folder = isinstance(command, click.Group) and not command.invoke_without_command and name != "aegis-audit"
+    assert is_folder or re.search(r"[Ee]xit\s+status", command.help or "")
+
+
 @pytest.mark.parametrize("number", range(len(SECTIONS)), ids=lambda number: f"{number}-{SECTIONS[number]}")
 def test_every_key_of_the_policy_is_documented(known_keys: list[list[str]], number: int) -> None:
     section = _section("reference/policy.md", SECTIONS[number])

@@ -25,9 +25,9 @@ def compare(a: str, b: str, form: str) -> int:
     begin or end elsewhere; or one was 'edited' between entries that are the same; or they are 'forked', going on
     differently from an entry on; or 'unrelated'.
 
-    Ends with 0 for identical and overlap, 4 for truncated, 1 for edited and forked, 5 for unrelated and for entries
-    that stand behind later ones, which are not compared; or as 'inspect' does for damage in a copy. Which of two copies
-    is the true one, 'verify' with a key says.
+    The exit status is 0 for identical and overlap, 4 for truncated, 1 for edited and forked, 5 for unrelated and for
+    entries that stand behind later ones, which are not compared; or that of 'inspect' for damage in a copy. Which of
+    two copies is the true one, 'verify' with a key says.
 
     Example: aegis-audit compare ~/.local/state/aegis-mcp/ /mnt/backup/aegis-mcp/
     """

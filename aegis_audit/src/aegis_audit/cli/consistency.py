@@ -42,8 +42,8 @@ def consistency(
     the log, the proof is made from its entries; whoever does not have it takes a proof that was made before. Two
     checkpoints of one size need neither. The proof is one hash a line in base64, as a witness takes it.
 
-    Ends with 0 if the log only grew from one to the other, 1 if it did not or a signature is false, 3 for a file that
-    is no checkpoint, 5 if it cannot be told.
+    The exit status is 0 if the log only grew from one to the other, 1 if it did not or a signature is false, 3 for a
+    file that is no checkpoint, 5 if it cannot be told.
 
     Example: aegis-audit consistency kept.checkpoint audit.tlog/checkpoint ~/.local/state/aegis-mcp/
     """

@@ -24,7 +24,8 @@ def head(paths: tuple[str, ...], form: str) -> int:
     in base64 ('-' where the first entries are not there), and the hash of the last one in hex. Put it where the host of
     the log cannot change it, as a release log: a log that does not hold that entry any more was cut or replaced.
 
-    The log is walked from its first entry to its last; if they do not follow from each other, the status is 5.
+    The log is walked from its first entry to its last. The exit status is 0, or 5 if they do not follow from each other
+    or if there is none.
 
     Example: aegis-audit head ~/.local/state/aegis-mcp/ >> releases.txt
     """

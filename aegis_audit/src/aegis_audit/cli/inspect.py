@@ -46,14 +46,19 @@ def _parsed_by(parse: Callable[[str], str]) -> Callable[[click.Context, click.Pa
 _time: Final = _parsed_by(lambda text: parse_time(text, datetime.now(UTC)))
 _id: Final = _parsed_by(parse_id)
 _TYPE: Final = click.Choice(sorted(EVENT_TYPES))
+_DECISIONS: Final = ("allow", "ask", "deny", "monitor")
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--type", "types", multiple=True, metavar="TYPE", type=_TYPE, help=f"One of {', '.join(_TYPE.choices)}.")
-@click.option("--server", "servers", multiple=True, metavar="GLOB", help="Only requests to servers of such a name.")
-@click.option("--tool", "tools", multiple=True, metavar="GLOB", help="Only calls of tools of such a name.")
-@click.option("--decision", type=click.Choice(["allow", "deny"]), help="Only entries that hold this decision.")
+@click.option(
+    "--type", "types", multiple=True, metavar="TYPE", type=_TYPE, help=f"Repeatable, one of {', '.join(_TYPE.choices)}."
+)
+@click.option(
+    "--server", "servers", multiple=True, metavar="GLOB", help="Only requests to servers of such a name; repeatable."
+)
+@click.option("--tool", "tools", multiple=True, metavar="GLOB", help="Only calls of tools of such a name; repeatable.")
+@click.option("--decision", type=click.Choice(_DECISIONS), help="Only entries that hold this decision.")
 @click.option("--session", callback=_id, metavar="HEX", help="Only runs whose id begins like this.")
 @click.option("--trace", callback=_id, metavar="HEX", help="Only requests whose trace begins like this.")
 @click.option(

@@ -21,6 +21,7 @@ from aegis_audit.note import SigningKey, is_name
     "--keys",
     "directory",
     envvar=DIRECTORY_VARIABLE,
+    show_envvar=True,
     type=click.Path(path_type=Path),
     metavar="DIRECTORY",
     help="Where keys are kept. Default: in the platform's data directory.",
@@ -37,6 +38,9 @@ def keygen(origin: str, *, directory: Path | None, is_public: bool, is_secret: b
 
     With --secret, a private key is printed for AEGIS_SIGNING_KEY, and the public half on standard error: for a job
     whose secrets come from the environment. Its name, ORIGIN, is that of the logs that are signed with it.
+
+    The exit status is 0 if keys are printed, and 6 if there are keys already, if there are none with --public, or if
+    they cannot be kept.
 
     Example: aegis-audit keygen ci.example/builds > builds.keys
     """

@@ -44,8 +44,9 @@ def prove(
     A proof holds the entry, its way to the root of the log's tree, and a signed checkpoint
     (c2sp.org/tlog-proof@v1, extension .tlog-proof). Whoever has it and the log's public key needs nothing else.
 
-    --check ends with 0 if the entry is in the log of a key that was given, 1 if something contradicts that, 3 if FILE
-    is no proof, and 5 if no key that was given has signed.
+    The exit status is 0 if the proof is written, and 5 if entries or a checkpoint are missing; with --check 0 if the
+    entry is in the log of a key that was given, 1 if something contradicts that, 3 if FILE is no proof, and 5 if no key
+    that was given has signed.
 
     Example: aegis-audit prove 1207 ~/.local/state/aegis-mcp/ -o 1207.tlog-proof
 

@@ -86,7 +86,7 @@ def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     multiple=True,
     callback=_heads,
     metavar="LINE",
-    help="A head that was kept elsewhere, as `aegis-audit head` prints it: the log must hold it.",
+    help="A head that was kept elsewhere, as `aegis-audit head` prints it: the log must hold it; repeatable.",
 )
 @click.option(
     "--anchor",
@@ -94,7 +94,8 @@ def _heads(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A checkpoint that was kept elsewhere, with its time stamp if FILE.tsr is there: the log must go on from it.",
+    help="A checkpoint that was kept elsewhere, with its time stamp if FILE.tsr is there: the log must go on from it; "
+    "repeatable.",
 )
 @click.option(
     "--tsa-certificate",
@@ -150,6 +151,8 @@ def verify(
     Takes files, directories, globs or '-', plain or compressed (.gz, .xz, .bz2, .zst), in any order: segments are
     put in order by what is in them. On the host that writes the log, the sidecar beside it shows whether its end was
     cut off.
+
+    The exit status is the verdict: 0 valid, 1 tampered, 3 corrupt, 4 incomplete, 5 unverifiable, 6 unreadable.
 
     Example: aegis-audit verify --from-genesis ~/.local/state/aegis-mcp/
     """

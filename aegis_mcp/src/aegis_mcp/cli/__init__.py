@@ -56,6 +56,9 @@ def cli(ctx: click.Context, **options: Any) -> None:
 
     A desktop host starts this command. Policy decides on every request, and the audit log has it before the upstream.
 
+    The exit status is 0 after the host has closed the input or a signal has asked to end, 1 if the server could not be
+    started, and 2 for wrong usage or a policy with mistakes; of every command, 70 is an error in Aegis itself.
+
     Example: aegis-mcp --policy ~/aegis/policy.yaml --audit-log ~/aegis/audit.log
     """
     if ctx.invoked_subcommand is None:

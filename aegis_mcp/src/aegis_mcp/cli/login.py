@@ -20,7 +20,9 @@ def login(policy: Path | None, audit_log: Path | None, url: str | None, upstream
     """Log in at a remote upstream.
 
     A browser opens at the authorization server; its address is printed too. Running gateways use the new login with
-    their next request. The exit status is 0 once there is one, 1 if there is none, and 2 for what has to be set first.
+    their next request. The exit status is 0 once there is one, 1 if there is none, and 2 for what has to be set first:
+    OAUTH_STATE_SECRET, at least 32 characters, seals what goes through the browser. DCR_STORAGE_PATH is the folder in
+    which logins are kept, if it is not the default one.
 
     Example: aegis-mcp login tickets
     """

@@ -19,6 +19,7 @@ def logout(policy: Path | None, audit_log: Path | None, url: str | None, upstrea
     """Log out of a remote upstream.
 
     The authorization server is asked to revoke the tokens, if it can; what is kept here is removed in any case.
+    The exit status is 0, also if there was no login; 1 if it cannot be removed; and 2 if there is no such upstream.
 
     Example: aegis-mcp logout tickets
     """

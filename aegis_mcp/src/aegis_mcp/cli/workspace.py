@@ -16,6 +16,7 @@ def workspace(workspace: Path | None) -> None:
     """Serve the embedded workspace server itself, without the gateway.
 
     The gateway starts this when the policy names no upstream. By itself nothing is judged and nothing recorded.
+    The exit status is 0 after the input has ended, and 2 if the root cannot be made.
 
     Example: aegis-mcp workspace --workspace ~/notes
     """

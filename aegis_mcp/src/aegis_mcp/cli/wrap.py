@@ -14,7 +14,7 @@ from aegis_mcp.cli.options import audit_log_option, policy_option
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @policy_option
 @audit_log_option
-@click.option("--name", default="upstream", show_default=True, help="What policy and log call the upstream.")
+@click.option("--name", metavar="NAME", default="upstream", show_default=True, help="What policy and log call it.")
 @click.option("--url", metavar="URL", help="Where a remote upstream is, in place of a command.")
 @click.option("--oauth", is_flag=True, help="Log in at the remote upstream, as `auth: oauth` of the policy says.")
 @click.option(
@@ -24,7 +24,7 @@ from aegis_mcp.cli.options import audit_log_option, policy_option
 def wrap(policy: Path | None, audit_log: Path | None, passed: tuple[str, ...], **upstream: Any) -> None:
     """Serve one upstream, as a host's configuration entry does.
 
-    COMMAND is the upstream's program and its arguments, after `--`.
+    COMMAND is the upstream's program and its arguments, after `--`. The exit status is that of `aegis-mcp`.
 
     Example: aegis-mcp wrap --name files -- npx -y @modelcontextprotocol/server-filesystem ~/work
     """

@@ -44,7 +44,14 @@ _BY_METHOD: Final = {
 @click.option(
     "--read-only-hint", type=click.BOOL, metavar="true|false", help="What the server's listing says of the tool."
 )
-@click.option("--from", "asker", type=click.Choice([one.value for one in Asker]), default="host", show_default=True)
+@click.option(
+    "--from",
+    "asker",
+    type=click.Choice([one.value for one in Asker]),
+    default="host",
+    show_default=True,
+    help="Who asks.",
+)
 @format_option
 def explain(policy: Path | None, arguments: str, asker: str, form: str, **asked: Any) -> None:
     """Say what policy decides on a request, and why: every rule in order, and what of its match fits.

@@ -43,6 +43,7 @@ _MOST_SECONDS = 600
     "--timeout",
     type=click.FloatRange(0, _MOST_SECONDS, min_open=True),
     default=60.0,
+    metavar="SECONDS",
     show_default=True,
     help="How many seconds COMMAND has to say what it offers.",
 )
