@@ -163,6 +163,13 @@ def test_every_link_inside_the_repository_leads_somewhere(page: Path) -> None:
     assert [target for target in targets if not _leads_somewhere(ROOT / page, target)] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_table_has_its_heads(page: Path) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    tables = re.findall(r"(?:^ *\|.*\n)+", text, re.MULTILINE)
+    assert [table for table in tables if not re.match(r".*\n[ |:-]+\n", table)] == []
+
+
 def _leads_somewhere(page: Path, target: str) -> bool:
     name, _, anchor = target.partition("#")
     aim = (page.parent / name).resolve() if name else page
