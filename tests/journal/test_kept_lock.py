@@ -81,6 +81,10 @@ def _lose_the_sidecar(log: Path) -> None:
     shutil.rmtree(log.with_suffix(".tlog"))
 
 
+def _move_the_sidecar(log: Path) -> None:
+    log.with_suffix(".tlog").rename(log.with_suffix(".moved"))
+
+
 def _nothing(_: Path) -> None:
     pass
 
@@ -129,9 +133,15 @@ def test_who_waits_goes_on_waiting_when_the_sidecar_was_removed(tmp_path: Path) 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("is_kept", [True, False])
 @pytest.mark.parametrize("act", [_rename, _rename_and_create, _copy_and_cut, _compress])
+@pytest.mark.parametrize("lose", [_lose_the_sidecar, _move_the_sidecar])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_sidecar_that_goes_together_with_the_log_loses_nothing(
-    tmp_path: Path, is_first: bool, act: Callable[[Path], None], is_kept: bool, count: int
+    tmp_path: Path,
+    is_first: bool,
+    lose: Callable[[Path], None],
+    act: Callable[[Path], None],
+    is_kept: bool,
+    count: int,
 ) -> None:
     writers, log = [signed_journal(tmp_path) for _ in range(count)], log_of(tmp_path)
     for number in (1, 2, 3):
@@ -140,13 +150,31 @@ def test_a_sidecar_that_goes_together_with_the_log_loses_nothing(
         _keep(writers[0], 4)
     else:
         append(writers[0], 4)
-    for harm in (_lose_the_sidecar, act) if is_first else (act, _lose_the_sidecar):
+    for harm in (lose, act) if is_first else (act, lose):
         harm(log)
     for number in (5, 6, 7):
         append(writers[(number + 1) % count], number)
     assert is_strict_chain(*_segments(log))
     assert numbers(*_segments(log)) == [1, 2, 3, 4, 5, 6, 7]
     assert audit("verify", *_segments(log)).status == 0
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_directory_that_is_moved_while_gateways_run_is_gone_on_from(tmp_path: Path, is_kept: bool) -> None:
+    first, second, log = signed_journal(tmp_path), signed_journal(tmp_path), log_of(tmp_path)
+    append(second, 1)
+    _keep(first, 2)
+    if not is_kept:
+        first.leave()
+    moved = log.parent.rename(tmp_path / "moved") / log.name
+    _keep(first, 3)
+    first.leave()
+    append(second, 4)
+    append(signed_journal(tmp_path), 5)
+    append(first, 6)
+    assert is_strict_chain(moved, log)
+    assert numbers(moved, log) == [1, 2, 3, 4, 5, 6]
+    assert audit("verify", moved, log).status == 0
 
 
 def test_what_was_written_to_a_file_that_had_gone_is_written_again_when_the_lock_is_given_back(tmp_path: Path) -> None:

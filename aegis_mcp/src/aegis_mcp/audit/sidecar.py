@@ -51,3 +51,11 @@ def open_own(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise AuditUnavailable(f"{path} {refusal}; the audit log must be a file of your own")
     return descriptor
+
+
+def is_at(path: Path, descriptor: int) -> bool:
+    """Tell whether a file that is open still stands at its path: it may have been removed, moved or replaced."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False

@@ -21,7 +21,7 @@ from aegis_audit.chain import Head
 from aegis_audit.entry import MAX_LINE
 from aegis_audit.mark import SLOT_SIZE, SLOTS_SIZE, Mark, newest
 from aegis_audit.tree import CompactRange
-from aegis_mcp.audit.sidecar import open_own, sidecar_of
+from aegis_mcp.audit.sidecar import is_at, open_own, sidecar_of
 from aegis_mcp.audit.turn import Turn
 from aegis_mcp.errors import AuditUnavailable
 
@@ -115,11 +115,11 @@ class Storage:
         self._turn.end()
 
     def _put_back(self) -> None:
-        """Put back the head and the tail if somebody has removed them: whoever comes next needs them."""
-        for name, most, reopen in (("_head", SLOTS_SIZE, self._open_head), ("_tail", RING_SIZE, self._open_tail)):
-            old: int | None = getattr(self, name)
-            if old is not None and not os.fstat(old).st_nlink:
-                setattr(self, name, None)
+        """Put back the head and the tail if somebody has taken them away: whoever comes next needs them."""
+        for name, most, reopen in (("head", SLOTS_SIZE, self._open_head), ("tail", RING_SIZE, self._open_tail)):
+            old: int | None = getattr(self, f"_{name}")
+            if old is not None and not is_at(self._sidecar / name, old):
+                setattr(self, f"_{name}", None)
                 try:
                     new = reopen()
                     if not os.fstat(new).st_size:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from aegis_mcp.audit.sidecar import open_own, sidecar_of
+from aegis_mcp.audit.sidecar import is_at, open_own, sidecar_of
 from aegis_mcp.errors import AuditUnavailable
 from aegis_mcp.lock import try_lock, unlock
 
@@ -29,6 +29,7 @@ class Turn:
 
     def __init__(self, log: Path) -> None:
         self._log = log
+        self._sidecar = sidecar_of(log)
         self._lock: int | None = None
         self._queue: int | None = None
         self.is_ours = False
@@ -89,25 +90,25 @@ class Turn:
             lock = self._open() if self._lock is None else self._lock
             if not try_lock(lock):
                 return False
-            if os.fstat(lock).st_nlink:
+            if is_at(self._sidecar / "lock", lock):
                 return True
-            # Somebody has removed the lock file: this one guards nothing.
+            # Somebody has taken the lock file away: this one guards nothing.
             self.close()
         return False
 
     def _open(self) -> int:
-        sidecar = sidecar_of(self._log)
         self._log.parent.parent.mkdir(parents=True, exist_ok=True)
-        for directory in (self._log.parent, sidecar):
+        for directory in (self._log.parent, self._sidecar):
             directory.mkdir(mode=0o700, exist_ok=True)
-        self._lock = open_own(sidecar / "lock", os.O_RDWR)
+        self._lock = open_own(self._sidecar / "lock", os.O_RDWR)
         return self._lock
 
     def _open_queue(self) -> int:
         """Return the queue as it stands there now: whoever waits in one that was removed is not seen."""
-        if self._queue is not None and not os.fstat(self._queue).st_nlink:
+        path = self._sidecar / "queue"
+        if self._queue is not None and not is_at(path, self._queue):
             os.close(self._queue)
             self._queue = None
         if self._queue is None:
-            self._queue = open_own(sidecar_of(self._log) / "queue", os.O_RDWR)
+            self._queue = open_own(path, os.O_RDWR)
         return self._queue
