@@ -54,6 +54,7 @@ def test_an_answer_that_is_too_large_becomes_an_error_and_the_log_keeps_its_hash
         {"content": [{"type": "text", "text": f"the token is {TOKEN}"}]},
         {"content": [], "structuredContent": {"items": [{"api_key": "hunter22"}]}},
         {"content": [], "structuredContent": {"type": "image", "data": {"uri": f"https://example.org/?key={TOKEN}"}}},
+        {"content": [], "structuredContent": {"env": [{"name": "DB_PASSWORD", "value": "hunter22"}]}},
         {"content": [{"type": "resource", "resource": {"uri": "x:y", "text": "password=hunter22"}}]},
     ],
 )

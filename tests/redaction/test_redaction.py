@@ -58,6 +58,35 @@ def test_the_value_of_a_secret_name_is_a_digest_at_any_depth(name: str) -> None:
     assert kept == {"a": [KEY.digest("hunter2"), KEY.digest("4711")]}
 
 
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"env": [{"name": "DB_PASSWORD", "value": "hunter2"}]}, ("env", 0, "value")),
+        ({"headers": [{"key": "X-Api-Key", "value": "hunter2"}]}, ("headers", 0, "value")),
+        ({"args": ["run", "--token", "hunter2"]}, ("args", 2)),
+        ({"args": ["run", "-password", {"a": "hunter2"}]}, ("args", 2, "a")),
+        ({"api_keys": ["hunter2"]}, ("api_keys", 0)),
+    ],
+)
+def test_a_value_beside_the_name_of_a_secret_is_a_digest(value: Any, place: tuple[Any, ...]) -> None:
+    kept = json.loads(redaction.encode(value, mode=ArgumentMode.REDACTED, key=KEY))
+    assert kept == _redacted(value)
+    for step in place:
+        kept, value = kept[step], value[step]
+    assert (kept, value) == (KEY.digest("hunter2"), "hunter2")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[{"name": "path", "value": "/srv"}], [{"name": "token", "other": "a"}], ["--path", "/srv"], ["token", "/srv"]],
+)
+def test_what_stands_beside_another_name_is_kept(value: list[Any]) -> None:
+    assert _redacted({"list": value, "text": "--path /srv --token $TOKEN"}) == {
+        "list": value,
+        "text": "--path /srv --token $TOKEN",
+    }
+
+
 @pytest.mark.parametrize("name", ["path", "author", "passage", "key", "pinned", "secretary"])
 def test_an_ordinary_name_keeps_its_value(name: str) -> None:
     assert _redacted({name: "/srv/a.txt"}) == {name: "/srv/a.txt"}

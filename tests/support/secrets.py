@@ -70,7 +70,7 @@ def corpus(seed: int = 20261124) -> list[str]:
 def in_context(seed: int = 20261124) -> list[tuple[str, str]]:
     """Return texts with a secret of no form of its own, and that secret: only its place gives it away."""
     chance = random.Random(seed)
-    secrets = ["".join(chance.choice(_ALNUM) for _ in range(18)) for _ in range(14)]
+    secrets = ["".join(chance.choice(_ALNUM) for _ in range(18)) for _ in range(16)]
     texts = (
         "Authorization: Bearer {}",
         "authorization: basic {}",
@@ -84,6 +84,8 @@ def in_context(seed: int = 20261124) -> list[tuple[str, str]]:
         "AccountKey={};EndpointSuffix=example.org",
         "export API_KEY='{}'",
         "Cookie: session_id={}; path=/",
+        "mysql --user root --password {} db",
+        'tool --api-key "{}"',
         '{{\\"password\\": \\"{}\\"}}',
         '{{\\\\\\"api_key\\\\\\":\\\\\\"{}\\\\\\"}}',
     )

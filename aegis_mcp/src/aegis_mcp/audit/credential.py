@@ -6,7 +6,7 @@ Every pattern is a fixed prefix and a class of characters: the time to look thro
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -60,8 +60,11 @@ _NAMES: Final = (
     r"[_-]?key|secret[_-]?access[_-]?key|client[_-]?secret|credentials?|auth|authorization|cookie|session[_-]?id|sig|signature"
 )
 # Every credential has one of these; most text has none of them, and one pass over one class of characters says so.
-_WORTH_A_LOOK: Final = re.compile(r"[\w.-]{12}|[=:@]|-----|(?i:bearer|basic|token|digest)")
+_WORTH_A_LOOK: Final = re.compile(r"[\w.-]{12}|[=:@]|--|(?i:bearer|basic|token|digest)")
 _AUTHORIZATION: Final = re.compile(r"(?i)\b(bearer|basic|token|digest)([ \t]{1,4})([\w.~+/=-]{6,})")
+# A value that begins with one of these stands for another, as in `--token $TOKEN` and `--token <token>`.
+_AFTER_OPTION: Final = r"(?<![\w-])(--([A-Za-z][\w-]{0,60})[ \t]{1,4}[\"']?)([^\s\"'$<{\[-][^\s\"']*)"
+_OPTION: Final = re.compile(r"--?([A-Za-z][\w-]{0,60})")
 _IN_URL: Final = r"(://[^\s/@:]{0,256}:)([^\s/@]{1,256})(@)"
 
 
@@ -87,6 +90,8 @@ def replace(text: str, stand_in: Callable[[str], str]) -> str:
     if "://" in text:
         text = re.sub(_IN_URL, lambda found: found[1] + _once(found[2], stand_in) + found[3], text)
     text = _AUTHORIZATION.sub(lambda found: found[1] + found[2] + _once(found[3], stand_in), text)
+    if "--" in text:
+        text = re.sub(_AFTER_OPTION, lambda found: _after_option(found, stand_in), text)
     if "=" in text or ":" in text:
         text = _assigned().sub(lambda found: found[1] + _once(found[2], stand_in), text)
     return text
@@ -109,12 +114,28 @@ def is_secret_name(name: str) -> bool:
     return any("".join(words[i:j]) in _SECRET_WORDS for i in range(len(words)) for j in range(i + 1, i + 4))
 
 
+def is_secret_option(word: object) -> bool:
+    """Tell whether a word of a command is an option whose value, the next word, is a secret: `--password`."""
+    option = _OPTION.fullmatch(word) if isinstance(word, str) else None
+    return option is not None and is_secret_name(option[1])
+
+
+def is_pair(members: Mapping[str, object]) -> bool:
+    """Tell whether an object names a secret beside its `value`, as lists of headers and variables do."""
+    names = (members.get(key) for key in ("name", "key")) if "value" in members else ()
+    return any(isinstance(name, str) and is_secret_name(name) for name in names)
+
+
 @cache
 def _telltale() -> re.Pattern[bytes]:
     shortest = sorted(word for word in _TELLTALES if not any(other in word for other in _TELLTALES - {word}))
     # One branch for each first letter: most are left at once.
     branches = (f"{first}(?:{'|'.join(w[1:] for w in words)})" for first, words in groupby(shortest, itemgetter(0)))
     return re.compile("|".join(branches).encode())
+
+
+def _after_option(found: re.Match[str], stand_in: Callable[[str], str]) -> str:
+    return found[1] + (_once(found[3], stand_in) if is_secret_name(found[2]) else found[3])
 
 
 def _once(text: str, stand_in: Callable[[str], str]) -> str:
@@ -130,6 +151,8 @@ _SECRET_WORDS: Final = frozenset(
         *("secret", "secrets", "token", "credential", "credentials", "cred", "creds", "cookie", "cookies"),
         *("authorization", "auth", "bearer", "jwt", "dsn", "signature", "sig", "sid"),
         *("apikey", "accesskey", "accountkey", "privatekey", "secretkey", "signingkey", "encryptionkey", "sshkey"),
+        *("passwords", "passphrases", "apikeys", "accesskeys", "privatekeys", "secretkeys", "sshkeys"),
+        *("accesstoken", "refreshtoken", "authtoken", "idtoken", "userpassword", "dbpassword"),
         *("masterkey", "sharedkey", "sharedaccesskey", "sessionid", "sessionkey", "connectionstring", "keypair"),
     }
 )

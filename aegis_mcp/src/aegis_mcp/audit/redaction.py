@@ -125,11 +125,15 @@ def _keep(
         return _omitted("nested too deep", json.dumps(value))
     if isinstance(value, list):
         items = cast("list[object]", value)
-        return [_keep(item, leaf, is_secret=is_secret, nesting=nesting - 1) for item in items]
+        return [
+            _keep(item, leaf, is_secret=is_secret or credential.is_secret_option(before), nesting=nesting - 1)
+            for before, item in zip([None, *items], items, strict=False)
+        ]
     members = cast("Mapping[str, object]", value)
+    secret = {"value"} if credential.is_pair(members) else set[str]()
     return {
         _keep_name(name, leaf): _keep(
-            item, leaf, is_secret=is_secret or credential.is_secret_name(name), nesting=nesting - 1
+            item, leaf, is_secret=is_secret or name in secret or credential.is_secret_name(name), nesting=nesting - 1
         )
         for name, item in members.items()
     }
