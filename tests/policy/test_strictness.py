@@ -101,6 +101,14 @@ def test_more_rules_than_can_be_compared_quickly_are_a_mistake() -> None:
     assert caught.value.mistakes == (Mistake(2003, 3, "more than 2000 rules"),)
 
 
+def test_more_patterns_than_can_be_compared_quickly_are_a_mistake() -> None:
+    names = ", ".join(f"t{i}" for i in range(1001))
+    with pytest.raises(PolicyError) as caught:
+        loader.load(f"version: 1\nupstreams: {{s: {{access: {{read: [{names}]}}}}}}\n".encode(), "p.yaml")
+    column = 1 + len("upstreams: {s: {access: {read: [") + names.index("t1000")
+    assert caught.value.mistakes == (Mistake(2, column, "more than 1000 patterns in one list"),)
+
+
 def test_a_file_that_is_not_there_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"does not exist; give the path of a policy file with --policy or AEGIS_POLICY"

@@ -13,6 +13,9 @@ from aegis_mcp.policy.model import Glob, Globs, JsonScalar
 
 E = TypeVar("E", bound=Enum)
 
+MAX_PATTERNS: Final = 1_000
+"""Patterns of one list; each is compared with those of the lists before it."""
+
 _SET: Final = re.compile(r"\[!?+.[^]]*\]", re.DOTALL)
 _RANGE: Final = re.compile(r"(.)-(.)", re.DOTALL)
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")  # one class takes long to compile
@@ -30,7 +33,10 @@ class Fields:
 
     def globs(self, where: Located) -> Globs:
         """Read one pattern, or a list of some."""
-        return tuple(self.glob(one) for one in self.one_or_more(where))
+        patterns = self.one_or_more(where)
+        if len(patterns) > MAX_PATTERNS:
+            self.note(patterns[MAX_PATTERNS], f"more than {MAX_PATTERNS} patterns in one list")
+        return tuple(self.glob(one) for one in patterns[:MAX_PATTERNS])
 
     def glob(self, where: Located) -> Glob:
         """Read one pattern."""
