@@ -54,6 +54,7 @@ LAYERS: Final = {
             "audit/credential",
             "audit/posting",
             "audit/survey",
+            "audit/stretch",
             "audit/turn",
             "upstream/aside",
             "upstream/desktop",

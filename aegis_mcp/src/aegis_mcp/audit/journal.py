@@ -37,6 +37,8 @@ class Journal:
         self._mending = Mending(self._writer, self._signing)
         self._rotation = rotation
         self._full = rotation.max_bytes or sys.maxsize
+        self._room = 0
+        """How many entries may follow before the log is looked at and signed."""
         self._unseen: Mark | None = None
         """Since which mark nobody has looked whether what was written stands at the log's path."""
 
@@ -70,15 +72,17 @@ class Journal:
 
         The path of the log is not looked at until `leave`. Raises as `append` does.
         """
-        start = self._storage.mark_as_left()
-        if start is None or start.offset >= self._full or not self._signing.is_content(start):
+        stretch = self._storage.as_left()
+        if stretch is None or stretch.offset >= self._full:
             return False
+        if not stretch.count:
+            self._room = self._signing.room(stretch.since)
         # Whoever signs stores the head: what it covers has to stand at the log's path by then.
-        if self._signing.is_due(start, len(drafts)):
+        if stretch.count + len(drafts) > self._room:
             return False
-        self._unseen = self._unseen or start
+        self._unseen = self._unseen or stretch.since
         try:
-            self._storage.owe(self._writer.put(start, drafts, is_synced=False))
+            self._writer.add(stretch, drafts, is_synced=False)
         except OSError as exc:
             unavailable = self._unavailable(exc)
             if isinstance(exc, Overtaken):

@@ -81,7 +81,7 @@ class Mending:
         if begun and begun.startswith(content):
             # Another process was killed when it had begun to open this segment.
             end = mark._replace(inode=inode, offset=size, ring=mark.ring + size)
-            self._storage.append(end, begun[size:], mark.head, mark.tree, is_synced=True)
+            self._storage.append(inode, end.ring, begun[size:], is_synced=True)
             return self._take_over(mark._replace(inode=inode, offset=0))
         # The same, but before it could store the head: what it wrote to the file before may be there, or not.
         ahead = survey.written_ahead(kept, mark.head)
@@ -133,7 +133,7 @@ class Mending:
         end = _behind(mark, found)
         rest = survey.rest_of_torn(found, self._storage.recall(mark.ring, len(found.data) + MAX_LINE))
         if rest:
-            self._storage.append(end, rest, end.head, end.tree, is_synced=True)
+            self._storage.append(end.inode, end.ring, rest, is_synced=True)
             return self._take_over(mark, why)
         self._storage.remember(mark.ring, found.data)
         if not found.fragments and not why:

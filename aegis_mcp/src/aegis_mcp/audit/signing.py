@@ -6,6 +6,7 @@ that is missing or refused is never made anew; the policy says whether the log g
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,15 +100,20 @@ class Signing:
         Raises:
             AuditUnavailable: the log has to be signed, and cannot be.
         """
-        if self._keys is None or self.is_content(mark):
+        if self._keys is None or self._is_content(mark):
             return mark
         if self._keys.mode is Signatures.OPTIONAL and time.monotonic() < self._retry_at:
             return mark
         return self.checkpoint(mark, is_synced=False) if mark.signed >= 0 else self._declare(mark)
 
-    def is_content(self, mark: Mark) -> bool:
-        """Tell whether there is nothing to demand."""
-        return self._keys is None or (mark.signed >= 0 and mark.tree is not None and self._refusal is None)
+    def room(self, mark: Mark) -> int:
+        """Return how many entries may follow a mark before there is something to sign, or to demand."""
+        if self._keys is None:
+            return sys.maxsize
+        return MOST_UNSIGNED - 1 - mark.unsigned if self._is_content(mark) else 0
+
+    def _is_content(self, mark: Mark) -> bool:
+        return mark.signed >= 0 and mark.tree is not None and self._refusal is None
 
     def _declare(self, mark: Mark) -> Mark:
         """Give keys to a log that has none; from here on it is signed."""
@@ -121,10 +127,9 @@ class Signing:
         mark = self._writer.put(mark, [self._writer.event(event)], is_synced=True)
         return self._writer.storage.store(mark._replace(signed=0))
 
-    def is_due(self, mark: Mark, more: int = 0) -> bool:
-        """Tell whether so many entries are not signed, with so many more, that it cannot wait."""
-        unsigned = mark.head.seq + 1 + more - mark.signed
-        return unsigned >= MOST_UNSIGNED and mark.signed >= 0 and self._keys is not None
+    def is_due(self, mark: Mark) -> bool:
+        """Tell whether so many entries are not signed that it cannot wait."""
+        return self._keys is not None and mark.signed >= 0 and mark.unsigned >= MOST_UNSIGNED
 
     def checkpoint(self, mark: Mark, *, is_synced: bool, epoch: int = LONGEST_EPOCH) -> Mark:
         """Append the checkpoint that covers all entries so far, and hand over if the epoch has so many.

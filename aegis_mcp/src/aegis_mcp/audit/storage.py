@@ -17,11 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from aegis_audit.chain import Head
 from aegis_audit.entry import MAX_LINE
 from aegis_audit.mark import SLOT_SIZE, SLOTS_SIZE, Mark, newest
-from aegis_audit.tree import CompactRange
 from aegis_mcp.audit.sidecar import is_at, open_own, sidecar_of
+from aegis_mcp.audit.stretch import Stretch
 from aegis_mcp.audit.turn import Turn
 from aegis_mcp.errors import AuditUnavailable
 
@@ -73,6 +72,7 @@ class Storage:
         self._slots: bytearray = bytearray()
         self._mark: Mark | None = None
         self._is_owed = False
+        self._stretch: Stretch | None = None
         self._head: int | None = None
         self._tail: int | None = None
 
@@ -101,8 +101,9 @@ class Storage:
         if not self._is_still_ours():
             return
         try:
-            if self._mark and self._is_owed:
-                self.store(self._mark)
+            mark = self._newest()
+            if mark and self._is_owed:
+                self.store(mark)
         finally:
             self._turn.end()
 
@@ -111,7 +112,7 @@ class Storage:
 
         What was written behind the mark that is stored is looked for in the log and in the tail, as after a kill.
         """
-        self._slots, self._mark, self._is_owed = bytearray(), None, False
+        self._slots, self._mark, self._is_owed, self._stretch = bytearray(), None, False, None
         self._turn.end()
 
     def _put_back(self) -> None:
@@ -147,15 +148,24 @@ class Storage:
         slots = bytearray(_read_at(self._open_head(), SLOTS_SIZE, 0).ljust(SLOTS_SIZE, b"\0"))
         # Nearly always this process has written last, and knows what it has written.
         if slots != self._slots:
-            self._slots, self._mark, self._is_owed = slots, newest(bytes(slots)), False
-        return self._mark
+            self._slots, self._mark, self._is_owed, self._stretch = slots, newest(bytes(slots)), False, None
+        return self._newest()
 
-    def mark_as_left(self) -> Mark | None:
-        """Return the newest mark if the lock was kept since it was made and the log still ends there, else None."""
-        mark = self._mark
+    def as_left(self) -> Stretch | None:
+        """Return what to go on with if the lock was kept since the newest mark and the log ends where it was left.
+
+        What is added to it is owed, as the mark that `owe` takes is.
+        """
+        mark, stretch = self._mark, self._stretch
         if not self._turn.is_ours or mark is None or self._log is None or mark.inode != self._inode:
             return None
-        return mark if os.lseek(self._log, 0, os.SEEK_END) == mark.offset else None
+        if stretch is None:
+            stretch = self._stretch = Stretch(mark)
+        return stretch if os.lseek(self._log, 0, os.SEEK_END) == stretch.offset else None
+
+    def _newest(self) -> Mark | None:
+        stretch, self._stretch = self._stretch, None
+        return self.owe(stretch.mark()) if stretch and stretch.count else self._mark
 
     def store(self, mark: Mark) -> Mark:
         """Write a mark that succeeds the newest over the older of the two; return it, as it was stored."""
@@ -163,12 +173,12 @@ class Storage:
         slot, at = mark.encode(), mark.place
         _write_at(self._open_head(), slot, at)
         self._slots[at : at + SLOT_SIZE] = slot
-        self._mark, self._is_owed = mark, False
+        self._mark, self._is_owed, self._stretch = mark, False, None
         return mark
 
     def owe(self, mark: Mark) -> Mark:
         """Take a mark that `leave` stores, and return it: until then others find the log longer than its mark."""
-        self._mark, self._is_owed = mark, True
+        self._mark, self._is_owed, self._stretch = mark, True, None
         return mark
 
     def remember(self, ring: int, lines: bytes) -> None:
@@ -189,11 +199,10 @@ class Storage:
         first = _read_at(tail, min(size, RING_SIZE - at), at)
         return first + _read_at(tail, min(size, RING_SIZE) - len(first), 0)
 
-    def append(self, mark: Mark, data: bytes, head: Head, tree: CompactRange | None, *, is_synced: bool) -> Mark:
-        """Append bytes after `mark`, to the tail first.
+    def append(self, inode: int, ring: int, data: bytes, *, is_synced: bool) -> None:
+        """Append bytes to the log that has this inode, but first to the tail, where `ring` bytes were written before.
 
-        Return the next mark, at their end and with this head and tree, not stored yet. Nothing is written by a process
-        that has lost its turn since it has looked at the log.
+        Nothing is written by a process that has lost its turn since it has looked at the log.
 
         Raises:
             Overtaken: that is so, or the log was renamed meanwhile.
@@ -201,19 +210,18 @@ class Storage:
         """
         if self._turn.is_lost():
             raise Overtaken
-        log = self._open_log(mark.inode)
-        self.remember(mark.ring, data)
+        log = self._open_log(inode)
+        self.remember(ring, data)
         written = 0
         try:
             while written < len(data):
                 written += os.write(log, memoryview(data)[written:] if written else data)
         except OSError:
             # These lines are not acknowledged: nobody may complete what is torn of them. Those that are whole count.
-            self.remember(mark.ring + written, bytes(len(data) - written))
+            self.remember(ring + written, bytes(len(data) - written))
             raise
         if is_synced:
             _sync(log)
-        return mark.succeed(head, tree, len(data))
 
     def log_state(self) -> os.stat_result | None:
         """Return what stands at the log's path now, None for nothing."""

@@ -9,6 +9,7 @@ from aegis_audit.entry import Draft
 from aegis_audit.mark import Mark
 from aegis_mcp.audit.clock import Clock
 from aegis_mcp.audit.storage import Storage
+from aegis_mcp.audit.stretch import Stretch
 
 
 class Writer:
@@ -35,16 +36,25 @@ class Writer:
         self, mark: Mark, drafts: Sequence[Draft], *, is_synced: bool, before: bytes = b"", after: bytes = b""
     ) -> Mark:
         """Do the same, but leave it to the caller to store the mark."""
+        stretch = Stretch(mark)
+        self.add(stretch, drafts, is_synced=is_synced, before=before, after=after)
+        return stretch.mark()
+
+    def add(
+        self, stretch: Stretch, drafts: Sequence[Draft], *, is_synced: bool, before: bytes = b"", after: bytes = b""
+    ) -> None:
+        """Append entries behind a stretch of others, which they then belong to."""
         # Under the lock, so that the times of all gateways that share the log are in the order of its entries.
         timestamp = self.clock.timestamp()
-        lines, head, tree = [before], mark.head, mark.tree
+        lines, hashes, head = [before], list[str](), stretch.head
         for draft in drafts:
             line, head = chain.append(head, draft, timestamp)
             lines.append(line)
-            if tree is not None:
-                tree = tree.append(bytes.fromhex(head.entry_hash))
+            hashes.append(head.entry_hash)
         lines.append(after)
-        return self.storage.append(mark, b"".join(lines), head, tree, is_synced=is_synced)
+        data = b"".join(lines)
+        self.storage.append(stretch.since.inode, stretch.ring, data, is_synced=is_synced)
+        stretch.add(head, hashes, len(data))
 
     def event(self, event: Mapping[str, object]) -> Draft:
         """Return the draft of a security event."""
