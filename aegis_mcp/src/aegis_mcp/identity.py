@@ -75,7 +75,8 @@ def _random_traces() -> Iterator[str]:
     """Yield trace ids without end; one look at the system's randomness is good for many."""
     while True:
         digits = os.urandom(4096).hex()
-        yield from (digits[at : at + 32] for at in range(0, len(digits), 32))
+        for at in range(0, len(digits), 32):
+            yield digits[at : at + 32]
 
 
 _RANDOM_TRACES: Final = _random_traces()

@@ -159,7 +159,7 @@ class Outbox(asyncio.BaseProtocol):
         """Send a line, adding the LF; what a peer that has gone would have got is dropped."""
         if self._transport and not self.is_closed:
             self._transport.write(line + b"\n")
-            if self._transport.get_write_buffer_size() > _MOST_UNSENT:
+            if not self.has_room and self._transport.get_write_buffer_size() > _MOST_UNSENT:
                 self._transport.abort()
                 self.is_closed = True
 
