@@ -135,6 +135,7 @@ def test_the_time_for_which_a_place_is_behind_goes_on_with_the_next_gateway(tmp_
     os.utime(trace, (hour_ago, hour_ago))
     with stage.wrap() as host:
         host.initialize()
+        wait_until(lambda: not _is_refused(host) and bool(_lags(stage)))
         (lag,) = _lags(stage)
         assert 3600 <= lag["seconds"] < 3700
         nowhere.parent.mkdir()
