@@ -5,11 +5,10 @@ A `Checkpoint` that parses has the text that it was read from; anything else is 
 
 from __future__ import annotations
 
-import base64
 import re
 
 from aegis_audit.errors import MalformedNote
-from aegis_audit.note import decode64, is_name
+from aegis_audit.note import decode64, encode64, is_name
 from aegis_audit.tree import HASH_SIZE
 from aegis_audit.value import Value
 
@@ -30,7 +29,7 @@ class Checkpoint(Value):
     @property
     def text(self) -> str:
         """Return the text of the note, which is what is signed."""
-        root = base64.b64encode(self.root).decode("ascii")
+        root = encode64(self.root)
         return "".join(f"{line}\n" for line in (self.origin, str(self.size), root, *self.extensions))
 
     @classmethod

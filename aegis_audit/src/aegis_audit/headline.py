@@ -9,13 +9,12 @@ know the root: there is a `-` in its place.
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from aegis_audit.errors import MalformedNote
-from aegis_audit.note import decode64, is_name
+from aegis_audit.note import decode64, encode64, is_name
 from aegis_audit.tree import HASH_SIZE
 
 _UNKNOWN: Final = "-"
@@ -34,7 +33,7 @@ class Headline:
 
     def __str__(self) -> str:
         """Return the line, without its LF."""
-        root = _UNKNOWN if self.root is None else base64.b64encode(self.root).decode("ascii")
+        root = _UNKNOWN if self.root is None else encode64(self.root)
         return f"{self.origin} {self.size} {root} {self.entry_hash}"
 
     @classmethod

@@ -54,7 +54,7 @@ class Signature(Value):
 
     def __str__(self) -> str:
         """Return the line, without its LF."""
-        return f"{_DASH}{self.name} {_encode64(self.key_id + self.blob)}"
+        return f"{_DASH}{self.name} {encode64(self.key_id + self.blob)}"
 
     @classmethod
     def parse(cls, line: str) -> Signature:
@@ -91,7 +91,7 @@ class VerifierKey(Value):
 
     def __str__(self) -> str:
         """Return the key as it is handed around: `name+hex8(id)+base64(type || key)`."""
-        return f"{self.name}+{self.key_id.hex()}+{_encode64(bytes([self.kind.value]) + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{encode64(bytes([self.kind.value]) + self.public)}"
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
@@ -154,7 +154,7 @@ class SigningKey(Value):
 
     def encode(self) -> str:
         """Return the key as `parse` reads it: a secret."""
-        coded = _encode64(bytes([KeyKind.ED25519.value]) + self.seed)
+        coded = encode64(bytes([KeyKind.ED25519.value]) + self.seed)
         return f"{_PRIVATE}{self.name}+{self.verifier.key_id.hex()}+{coded}"
 
     def sign(self, text: str) -> Signature:
@@ -227,6 +227,11 @@ def is_name(name: str) -> bool:
     return 0 < len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME and not _NO_NAME.search(name)
 
 
+def encode64(raw: bytes) -> str:
+    """Encode bytes in base64, with padding (RFC 4648 §4)."""
+    return base64.b64encode(raw).decode("ascii")
+
+
 def decode64(text: str) -> bytes:
     """Decode base64 in its only canonical form (RFC 4648 §4), padding included.
 
@@ -237,7 +242,7 @@ def decode64(text: str) -> bytes:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as exc:
         raise MalformedNote("what should be base64 is not") from exc
-    if _encode64(raw) != text:
+    if encode64(raw) != text:
         raise MalformedNote("base64 that is not in canonical form")
     return raw
 
@@ -252,7 +257,3 @@ def _split_key(text: str, what: str) -> tuple[str, str, bytes]:
     if len(raw) != 1 + signature.SEED_SIZE:
         raise MalformedNote(f"key {name!r} has {len(raw)} bytes, expected 33")
     return name, key_id, raw
-
-
-def _encode64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode("ascii")

@@ -6,13 +6,12 @@ encodes back to the same bytes; anything else is refused.
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from aegis_audit.errors import MalformedNote
-from aegis_audit.note import Note, decode64
+from aegis_audit.note import Note, decode64, encode64
 from aegis_audit.tree import HASH_SIZE, MAX_PROOF
 
 MAX_FILE: Final = 524_288
@@ -40,8 +39,8 @@ class TlogProof:
         """Return the bytes of a `.tlog-proof` file."""
         lines = [_HEADER]
         if self.extra is not None:
-            lines.append(_EXTRA + _encode64(self.extra))
-        lines += [f"index {self.index}", *map(_encode64, self.hashes)]
+            lines.append(_EXTRA + encode64(self.extra))
+        lines += [f"index {self.index}", *map(encode64, self.hashes)]
         return ("\n".join(lines) + f"\n\n{self.note}").encode("utf-8")
 
     @classmethod
@@ -68,7 +67,3 @@ class TlogProof:
         if len(hashes) > MAX_PROOF or any(len(one) != HASH_SIZE for one in hashes):
             raise MalformedNote(f"a proof is at most {MAX_PROOF} hashes of {HASH_SIZE} bytes")
         return cls(int(index[1]), hashes, Note.parse(note), extra)
-
-
-def _encode64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode("ascii")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ from aegis_audit.cli.options import FORM, KEYS, Answering, read_file, read_note
 from aegis_audit.errors import MalformedNote, Unprovable
 from aegis_audit.escape import defuse
 from aegis_audit.export import document
-from aegis_audit.note import decode64
+from aegis_audit.note import decode64, encode64
 from aegis_audit.proving import extends, growth
 from aegis_audit.screen import progress
 from aegis_audit.tree import MAX_PROOF
@@ -56,7 +55,7 @@ def consistency(
             return growth(segments, old_size, new_size, advance)
 
     first, second, made = extends(read_note(a), read_note(b), [pin.key for pin in pins], hashes)
-    lines = [base64.b64encode(one).decode("ascii") for one in made]
+    lines = list(map(encode64, made))
     if proof and paths:
         proof.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
     if form == "json":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-
 import click
 
 from aegis_audit.archive import find_segments
 from aegis_audit.cli.options import FORM, Answering
 from aegis_audit.escape import defuse
 from aegis_audit.export import document
+from aegis_audit.note import encode64
 from aegis_audit.proving import head_of
 from aegis_audit.screen import progress
 
@@ -33,7 +32,7 @@ def head(paths: tuple[str, ...], form: str) -> int:
     with progress(sum(segment.size for segment in segments), "reading") as advance:
         found = head_of(segments, advance)
     if form == "json":
-        root = found.root and base64.b64encode(found.root).decode("ascii")
+        root = found.root and encode64(found.root)
         members = {"origin": found.origin, "size": found.size, "root": root, "entry_hash": found.entry_hash}
         click.echo(document({**members, "line": str(found), "exit_code": 0}))
     else:

@@ -6,7 +6,6 @@ without a quorum the place is behind.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 
 from aegis_audit.checkpoint import Checkpoint
 from aegis_audit.errors import ForgedSignature, MalformedNote
-from aegis_audit.note import Note, Signature, VerifierKey
+from aegis_audit.note import Note, Signature, VerifierKey, encode64
 from aegis_audit.value import Value
 from aegis_audit.witness import MAX_POLICY, NO_QUORUM, Witness, WitnessPolicy
 from aegis_mcp.audit.growth import Growth
@@ -106,7 +105,7 @@ class Cosigning:
             old = self._sizes.get(witness.name, 0)
             if old > latest.checkpoint.size:
                 raise AnchorUnavailable(f"it has cosigned {old} entries, and the log has {latest.checkpoint.size}")
-            lines = [f"old {old}", *map(_encode64, self._growth.prove(old, latest.checkpoint)), "", ""]
+            lines = [f"old {old}", *map(encode64, self._growth.prove(old, latest.checkpoint)), "", ""]
             answer = post(f"{url.rstrip('/')}/add-checkpoint", "\n".join(lines).encode() + latest.raw, "text/plain")
             if answer.status == 409:
                 self._sizes[witness.name] = _known_size(answer)
@@ -154,7 +153,3 @@ def _cosignature(answer: Answer, witness: Witness, note: Note) -> Signature:
     if made is None or not made.timestamp:
         raise AnchorUnavailable("there is no cosignature by its key in its answer")
     return made
-
-
-def _encode64(node: bytes) -> str:
-    return base64.b64encode(node).decode("ascii")
