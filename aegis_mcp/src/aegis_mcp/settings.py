@@ -110,14 +110,15 @@ class AuditSettings(Value):
     anchors: Anchors = Anchors()
 
 
-def default_audit_log() -> Path:
-    """Return where the log is when nobody says: `audit.log` in the platform's state directory.
+def audit_log(given: Path | None) -> Path:
+    """Return where the log is: as somebody says, else `audit.log` in the platform's state directory.
 
     Where that is the data directory as well, as on macOS and Windows, it would hold the keys: there the log has the
     platform's directory for logs.
     """
     is_shared = platformdirs.user_state_path(_APP) == platformdirs.user_data_path(_APP)
-    return Path((platformdirs.user_log_path if is_shared else platformdirs.user_state_path)(_APP)) / "audit.log"
+    directory = (platformdirs.user_log_path if is_shared else platformdirs.user_state_path)(_APP)
+    return (given or Path(directory) / "audit.log").expanduser().absolute()
 
 
 def default_policy() -> Path:
@@ -125,9 +126,9 @@ def default_policy() -> Path:
     return Path(platformdirs.user_config_path(_APP)) / "policy.yaml"
 
 
-def default_workspace() -> Path:
-    """Return the root of the embedded server when nobody says: a folder of its own in the platform's data directory."""
-    return Path(platformdirs.user_data_path(_APP)) / "workspace"
+def workspace(given: Path | None) -> Path:
+    """Return the root of the embedded server: as somebody says, else a folder in the platform's data directory."""
+    return (given or Path(platformdirs.user_data_path(_APP)) / "workspace").expanduser().absolute()
 
 
 def default_credentials() -> Path:

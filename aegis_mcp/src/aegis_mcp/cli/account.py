@@ -56,7 +56,7 @@ class RemoteAccount:
             raise ConfigError(f"--url: {mistake}")
         if isinstance(upstream.auth, Header):
             raise ConfigError(f"the upstream {name!r} is shown a header of the policy; there is nothing to log in to")
-        log = (audit_log or settings.default_audit_log()).expanduser().absolute()
+        log = settings.audit_log(audit_log)
         return cls(upstream, upstream.auth or OAuth(), policy, log)
 
     def log_in(self, *, opens_browser: bool) -> str | None:

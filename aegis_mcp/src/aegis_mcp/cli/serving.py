@@ -84,7 +84,7 @@ def _choose(policy: Policy, chosen: str | None) -> Upstream | None:
 
 
 def _workspace_command(workspace: Path | None) -> tuple[str, ...]:
-    root = (workspace or settings.default_workspace()).expanduser().absolute()
+    root = settings.workspace(workspace)
     return (sys.executable, *_EMBEDDED, "--workspace", str(root))
 
 
@@ -100,7 +100,7 @@ def _serve(
         key = redaction.RedactionKey.load_or_create(settings.default_redaction_key())
         redact = partial(redaction.encode, mode=policy.audit.arguments, key=key)
         keeper = Recordkeeper(policy_sha256=policy.sha256, redact=redact, scrub=redaction.scrub)
-        path = (audit_log or settings.default_audit_log()).expanduser().absolute()
+        path = settings.audit_log(audit_log)
         lagging = partial(keeper.security, EventKind.ANCHOR_LAGGING)
         anchoring = Anchoring(policy.audit.anchors, path, entry=lagging, warn=say)
         launch = Launch(upstream.command, seen, guardian) if upstream.command else None

@@ -22,4 +22,4 @@ def workspace(workspace: Path | None) -> None:
     """
     from aegis_mcp.workspace import serve  # noqa: PLC0415 - the SDK takes half a second to import
 
-    serve((workspace or settings.default_workspace()).expanduser().absolute())
+    serve(settings.workspace(workspace))

@@ -19,7 +19,7 @@ def open_log(policy: Path | None, audit_log: Path | None, *, is_signed: bool = F
         ConfigError: there is none, the policy has mistakes, or does not sign a log that has to be.
     """
     loaded = loader.chosen(policy)
-    path = (audit_log or settings.default_audit_log()).expanduser().absolute()
+    path = settings.audit_log(audit_log)
     if not any(map(os.path.lexists, (path, path.with_suffix(".tlog") / "head"))):
         raise ConfigError(f"there is no log {str(path)!r}; name it with --audit-log")
     if is_signed and loaded.audit.signatures is Signatures.OFF:

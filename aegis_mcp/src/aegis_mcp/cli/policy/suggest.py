@@ -124,7 +124,7 @@ def _offered_at(
         return asyncio.run(offer.ask(server.start, timeout))
     finally:
         if isinstance(upstream.auth, OAuth):
-            log = (audit_log or settings.default_audit_log()).expanduser().absolute()
+            log = settings.audit_log(audit_log)
             record(known, log, server.incidents.rest())
 
 
