@@ -267,9 +267,10 @@ END_SIZE: Final = 512
 _ID: Final = rb'"id"\s{0,4}:\s{0,4}(-?(?:0|[1-9]\d{0,17})|"[ !#-\[\]-~]{0,256}")\s{0,4}'
 _VERSION: Final = rb'"jsonrpc"\s{0,4}:\s{0,4}"2\.0"\s{0,4}'
 _HEAD: Final = rb"\s{0,4}\{\s{0,4}(?:%b,\s{0,4})?(?:%b,\s{0,4})?(?:%b,\s{0,4})?" % (_VERSION, _ID, _VERSION)
-_ANSWER: Final = re.compile(_HEAD + rb'"(?:result|error)"\s{0,4}:')
-_QUESTION: Final = re.compile(_HEAD + rb'"method"\s{0,4}:\s{0,4}"[ !#-\[\]-~]{1,256}"')
-_LAST_ID: Final = re.compile(rb"%b(?:,\s{0,4}%b)?\}\s{0,4}\Z" % (_ID, _VERSION))
+# Most gateways never get a line that has to be looked at so: these are compiled when one does.
+_ANSWER: Final = _HEAD + rb'"(?:result|error)"\s{0,4}:'
+_QUESTION: Final = _HEAD + rb'"method"\s{0,4}:\s{0,4}"[ !#-\[\]-~]{1,256}"'
+_LAST_ID: Final = rb"%b(?:,\s{0,4}%b)?\}\s{0,4}\Z" % (_ID, _VERSION)
 _decoder: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant)
 _NAMED_BY: Final = {
     "tools/call": "name",
@@ -303,11 +304,11 @@ def _asked_id(line: bytes) -> FrameId | None:
     return _id_of(line, _QUESTION)
 
 
-def _id_of(line: bytes, beginning: re.Pattern[bytes]) -> FrameId | None:
-    head = beginning.match(line)
+def _id_of(line: bytes, beginning: bytes) -> FrameId | None:
+    head = re.match(beginning, line)
     if head is None:
         return None
-    found = head[1] or ((tail := _LAST_ID.search(line, max(0, len(line) - END_SIZE))) and tail[1])
+    found = head[1] or ((tail := re.search(_LAST_ID, line[-END_SIZE:])) and tail[1])
     return json.loads(found) if found else None
 
 
