@@ -33,7 +33,7 @@ def put(path: Path, content: bytes) -> None:
     new.replace(path)
 
 
-def open_own(path: Path, flags: int) -> int:
+def open_own(path: Path | str, flags: int) -> int:
     """Open a file of a log, made with mode 0600 if it is missing; return its descriptor.
 
     Raises:
@@ -53,9 +53,10 @@ def open_own(path: Path, flags: int) -> int:
     return descriptor
 
 
-def is_at(path: Path, descriptor: int) -> bool:
+def is_at(path: str, descriptor: int) -> bool:
     """Tell whether a file that is open still stands at its path: it may have been removed, moved or replaced."""
     try:
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+        there = os.lstat(path)
     except FileNotFoundError:
         return False
+    return os.path.samestat(os.fstat(descriptor), there)

@@ -65,7 +65,8 @@ class Storage:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._path = str(path)
-        self._sidecar = sidecar_of(path)
+        self._sidecar = sidecar = sidecar_of(path)
+        self._head_path, self._tail_path = str(sidecar / "head"), str(sidecar / "tail")
         self._log: int | None = None
         self._inode = 0
         self._turn = Turn(path)
@@ -117,10 +118,13 @@ class Storage:
 
     def _put_back(self) -> None:
         """Put back the head and the tail if somebody has taken them away: whoever comes next needs them."""
-        for name, most, reopen in (("head", SLOTS_SIZE, self._open_head), ("tail", RING_SIZE, self._open_tail)):
-            old: int | None = getattr(self, f"_{name}")
-            if old is not None and not is_at(self._sidecar / name, old):
-                setattr(self, f"_{name}", None)
+        for name, path, most, reopen in (
+            ("_head", self._head_path, SLOTS_SIZE, self._open_head),
+            ("_tail", self._tail_path, RING_SIZE, self._open_tail),
+        ):
+            old: int | None = getattr(self, name)
+            if old is not None and not is_at(path, old):
+                setattr(self, name, None)
                 try:
                     new = reopen()
                     if not os.fstat(new).st_size:
@@ -306,12 +310,12 @@ class Storage:
 
     def _open_head(self) -> int:
         if self._head is None:
-            self._head = open_own(self._sidecar / "head", os.O_RDWR)
+            self._head = open_own(self._head_path, os.O_RDWR)
         return self._head
 
     def _open_tail(self) -> int:
         if self._tail is None:
-            self._tail = open_own(self._sidecar / "tail", os.O_RDWR)
+            self._tail = open_own(self._tail_path, os.O_RDWR)
         return self._tail
 
 

@@ -29,7 +29,9 @@ class Turn:
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        self._sidecar = sidecar_of(log)
+        sidecar = sidecar_of(log)
+        self._directories = (log.parent, sidecar)
+        self._lock_path, self._queue_path = str(sidecar / "lock"), str(sidecar / "queue")
         self._lock: int | None = None
         self._queue: int | None = None
         self.is_ours = False
@@ -90,7 +92,7 @@ class Turn:
             lock = self._open() if self._lock is None else self._lock
             if not try_lock(lock):
                 return False
-            if is_at(self._sidecar / "lock", lock):
+            if is_at(self._lock_path, lock):
                 return True
             # Somebody has taken the lock file away: this one guards nothing.
             self.close()
@@ -98,17 +100,16 @@ class Turn:
 
     def _open(self) -> int:
         self._log.parent.parent.mkdir(parents=True, exist_ok=True)
-        for directory in (self._log.parent, self._sidecar):
+        for directory in self._directories:
             directory.mkdir(mode=0o700, exist_ok=True)
-        self._lock = open_own(self._sidecar / "lock", os.O_RDWR)
+        self._lock = open_own(self._lock_path, os.O_RDWR)
         return self._lock
 
     def _open_queue(self) -> int:
         """Return the queue as it stands there now: whoever waits in one that was removed is not seen."""
-        path = self._sidecar / "queue"
-        if self._queue is not None and not is_at(path, self._queue):
+        if self._queue is not None and not is_at(self._queue_path, self._queue):
             os.close(self._queue)
             self._queue = None
         if self._queue is None:
-            self._queue = open_own(path, os.O_RDWR)
+            self._queue = open_own(self._queue_path, os.O_RDWR)
         return self._queue
