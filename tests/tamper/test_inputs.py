@@ -78,6 +78,31 @@ def test_an_absent_path_beside_a_log_is_still_a_finding(tmp_path: Path) -> None:
     assert audit("verify", "--quiet", log, write(tmp_path / "audit.log.1", [])).status == 0
 
 
+def test_a_log_of_which_every_file_is_empty_is_missed_beside_other_logs(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    log = write(tmp_path / "a" / "audit.log", small_log())
+    empty = write(tmp_path / "b" / "audit.log", [])
+    other = write(tmp_path / "a" / "other.log", [])
+    compressed = write(tmp_path / "a" / "third.log.gz", [COMPRESSIONS["gz"](b"")])
+    cases = ((log.parent, empty.parent), (log, empty), (tmp_path / "*" / "audit.log",), (log, other), (log, compressed))
+    for paths in (*cases, (log, "-")):
+        outcome = audit("verify", "--format", "json", *paths)
+        assert (outcome.status, outcome.json["counts"]) == (5, {"AEG301": 1})
+        assert audit("verify", "--quiet", "--allow-empty", *paths).status == 0
+
+
+def test_an_empty_file_that_a_rotation_leaves_is_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("audit.log.1", "audit.log-20261124", "audit-20261124.log"):
+        rotated, live = write(tmp_path / name, small_log()), write(tmp_path / "audit.log", [])
+        assert audit("verify", "--quiet", tmp_path).status == 0
+        assert audit("verify", "--quiet", rotated, live).status == 0
+        assert audit("verify", "--quiet", live.name, rotated).status == 0
+        assert audit("verify", "--quiet", "--state", tmp_path / "state", live.name, rotated).status == 0
+        rotated.unlink()
+
+
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.log")
     (tmp_path / "loop.log").symlink_to(tmp_path / "loop.log")

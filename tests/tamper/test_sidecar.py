@@ -69,6 +69,16 @@ def test_a_whole_log_is_valid_and_the_sidecar_is_named(log: Path) -> None:
     assert f"Compared with sidecar {log.with_suffix('.tlog')}, entry 4: held\n" in audit("verify", log).stdout
 
 
+def test_an_empty_log_whose_entries_a_rotation_has_moved_to_another_directory_is_not_missed(log: Path) -> None:
+    archive = log.parent / "archive"
+    archive.mkdir()
+    rotated = write(archive / "audit.log.1", lines_of(log))
+    write(log, [])
+    for live in (log, log.parent):
+        assert judged(live, rotated) == (VALID, [])
+    assert judged("--no-sidecar", log, rotated) == (UNVERIFIABLE, ["AEG301"])
+
+
 def test_a_log_whose_end_is_cut_off_in_place_is_tampering(log: Path) -> None:
     lines = lines_of(log)
     for kept in range(1, len(lines)):

@@ -7,8 +7,9 @@ like an entry, so that neither a renamed segment nor a damaged one is passed ove
 from __future__ import annotations
 
 import glob
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,23 @@ def find_segments(paths: Iterable[str]) -> list[Segment]:
     for segment in (segment for path in paths for segment in _at(path)):
         found.setdefault(segment.path, segment)
     return [*found.values()]
+
+
+def is_left_by_rotation(empty: str, named: Collection[str], holding: Iterable[str]) -> bool:
+    """Tell whether an empty file can be one of a log whose entries are in the files `holding`.
+
+    A rotation leaves it beside them. What is `named` by itself, and not found in a directory, has to be named like one.
+    """
+    path = Path(empty)
+    directory = os.path.realpath(path.parent)
+    beside = (one.name for one in map(Path, holding) if os.path.realpath(one.parent) == directory)
+    return any(empty not in named or _is_named_like(path.name, name) for name in beside)
+
+
+def _is_named_like(name: str, other: str) -> bool:
+    """Tell whether one of two names goes on from what the other one has in front of its suffix."""
+    stem, longer = sorted(_NAME.sub("", one) for one in (name, other))
+    return f"{longer}.".startswith((f"{stem}.", f"{stem}-"))
 
 
 def _at(path: str) -> list[Segment]:

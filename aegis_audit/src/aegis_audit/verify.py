@@ -5,20 +5,20 @@ Each segment is read on its own, in any order; then all of them are judged toget
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from aegis_audit import value
 from aegis_audit.account import Examined, report_of, state_of
 from aegis_audit.anchor import Anchor
-from aegis_audit.archive import find_segments
+from aegis_audit.archive import find_segments, is_left_by_rotation
 from aegis_audit.checks.acknowledged import Acknowledgements
 from aegis_audit.checks.anchors import check_anchor, check_roots, hold
-from aegis_audit.checks.ends import check_end, compare_end, known_from
+from aegis_audit.checks.ends import End, check_end, compare_end, known_from
 from aegis_audit.checks.findings import Findings
 from aegis_audit.checks.join import Log, check_joints, check_torn, split_by_log
-from aegis_audit.checks.known import Known, check_heads
+from aegis_audit.checks.known import Known, Standing, check_heads
 from aegis_audit.checks.ledger import Ledgers
 from aegis_audit.checks.levels import Coverage, check_keys, check_level, cover, signed_acknowledgements
 from aegis_audit.checks.order import check_interruptions, check_order
@@ -32,7 +32,7 @@ from aegis_audit.errors import EmptyDirectory
 from aegis_audit.finding import Finding, FindingCode, Place
 from aegis_audit.reading import in_order
 from aegis_audit.report import Report
-from aegis_audit.segment import keep_memory
+from aegis_audit.segment import Segment, keep_memory
 from aegis_audit.shape import Shapes
 from aegis_audit.sidecar import Sidecar
 from aegis_audit.state import State, Verified, resume
@@ -142,6 +142,7 @@ def examine(
     knowledge = knowledge.at_once()
     found = Findings()
     ledgers = _ledgers(found, knowledge)
+    named = frozenset(paths := [*paths])
     given = find_segments(paths)
     segments = resume(given, knowledge.earlier) if knowledge.earlier else given
     watched = frozenset(known.head.seq for known in knowledge.known)
@@ -166,7 +167,8 @@ def examine(
     found.revise(lambda finding: _torn(finding, continued, logs, knowledge.verified))
     found.add_all(_between(scans, logs, knowledge.verified))
     found.add_all(_demanded(logs, coverages, knowledge.verified, demands))
-    found.add_all(_nothing(scans, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
+    missed = [] if demands.allow_empty else _empty(scans, given, named, ends)
+    found.add_all(_nothing(scans, missed, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
     moved = next((str(one.moved) for one in scans if one.moved), "")
     anchors = filter(None, (check_anchor(one) for one in anchorings if one.anchor.is_outside))
     found.add_all(_unless_moved(anchors, moved))
@@ -275,11 +277,26 @@ def _accepted(finding: Finding) -> Finding:
     return value.replace(finding, is_accepted=True) if counts else finding
 
 
-def _nothing(scans: Sequence[Scan], *, is_anything_known: bool, allow_empty: bool) -> Iterator[Finding]:
-    """Yield what was named and is not there, and that nothing is there at all."""
+def _empty(scans: Sequence[Scan], given: Sequence[Segment], named: Collection[str], ends: Sequence[End]) -> list[str]:
+    """Return the paths of empty files that stand for a log of which nothing is there, whatever other logs are there."""
+    without = {one.segment.path for one in scans if not one.entries}
+    holding = [segment.path for segment in given if segment.path not in without]
+    # The entries of a log that was rotated into another directory are known to be here by its sidecar.
+    held = (str(end.sidecar.log) for end in ends if end.comparison and end.comparison.standing is Standing.HELD)
+    holding += held
+    empty = [one.segment.path for one in scans if one.is_empty]
+    return [path for path in empty if not is_left_by_rotation(path, named, holding)]
+
+
+def _nothing(
+    scans: Sequence[Scan], missed: Sequence[str], *, is_anything_known: bool, allow_empty: bool
+) -> Iterator[Finding]:
+    """Yield what was named and is not there, and that nothing is there at all; `missed` are empty files."""
     absences = [one.absence for one in scans if one.absence]
     for absence in absences:
         if not (allow_empty and isinstance(absence, EmptyDirectory)):
             yield Finding(FindingCode.NO_ENTRIES, Place(absence.path), "a segment", absence.reason)
-    if not (absences or is_anything_known or allow_empty or any(one.entries for one in scans)):
+    for path in missed:
+        yield Finding(FindingCode.NO_ENTRIES, Place(path), "entries", "none")
+    if not (absences or missed or is_anything_known or allow_empty or any(one.entries for one in scans)):
         yield Finding(FindingCode.NO_ENTRIES, Place(scans[0].segment.path if scans else ""), "entries", "none")

@@ -41,13 +41,14 @@ class Scan:
 
     `size` counts the bytes that were read, expanded; `stored` as many as that takes on the disk; `lines` all lines up
     to the end; `last` is the run that the last entry belongs to, `next` the one that a further entry would belong to;
-    `status` is that of the file before it was read.
+    `status` is that of the file before it was read; it `is_empty` if it was read to its end and held no byte.
     """
 
     segment: Segment
     pairing: Pairing
     absence: AbsentSegment | None = None
     moved: MovedSegment | None = None
+    is_empty: bool = False
     entries: int = 0
     size: int = 0
     stored: int = 0
@@ -124,6 +125,7 @@ class _Scanner:
                 self._read_parts(parts, count)
             else:
                 self._take_all(self._result.segment.blocks(count))
+            self._result.is_empty = not self._result.size
         except AbsentSegment as exc:
             self._result.absence = exc
         except MovedSegment as exc:
