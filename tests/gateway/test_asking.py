@@ -139,10 +139,10 @@ def test_nobody_answers_in_time_and_the_question_is_taken_back(tmp_path: Path) -
         closed, refused = host.receive_message(), host.receive_message()
         host.send({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept"}})
         assert text(host.call("get_a", {})) == "pushed"
-    assert (question["id"], question["method"]) == ("aegis-1", "elicitation/create")
+    assert question["method"] == "elicitation/create"
     assert question["params"]["requestedSchema"] == {"type": "object", "properties": {}}
     assert meanwhile == "pushed"
-    assert (closed["method"], closed["params"]["requestId"]) == ("notifications/cancelled", "aegis-1")
+    assert (closed["method"], closed["params"]["requestId"]) == ("notifications/cancelled", question["id"])
     assert (refused["id"], text(refused).startswith("Denied by 'pushes': nobody answered the question in time")) == (
         1,
         True,
@@ -174,11 +174,11 @@ def test_a_cancelled_request_takes_its_question_back_and_never_reaches_the_serve
     with scripted.wrap() as host:
         host.request("initialize", FORMS)
         host.send({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "push"}})
-        assert host.receive_message()["id"] == "aegis-1"
+        question = host.receive_message()
         host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
         closed = host.receive_message()
         assert text(host.call("get_a", {})) == "pushed"
-    assert (closed["method"], closed["params"]["requestId"]) == ("notifications/cancelled", "aegis-1")
+    assert (closed["method"], closed["params"]["requestId"]) == ("notifications/cancelled", question["id"])
     assert scripted.received("notifications/cancelled") == []
     assert [entry["event"].get("consent") for entry in scripted.stage.requests()] == ["withdrawn", None, None]
 
@@ -192,18 +192,18 @@ def test_a_request_that_comes_again_without_an_envelope_gets_none(tmp_path: Path
 
 
 def test_only_who_is_asked_closes_a_question(tmp_path: Path) -> None:
-    forged: list[dict[str, Any]] = [
-        {"method": "notifications/cancelled", "params": {"requestId": "aegis-1"}},
-        {"method": "elicitation/create", "id": "aegis-1", "params": {"message": "?"}},
-        {"id": "aegis-1", "result": {"action": "accept"}},
-        {"id": 1, "result": {}},
-    ]
     scripted = _scripted(tmp_path)
-    scripted.says({"tools/call": done("pushed"), "tools/call get_a": [*forged, done("a")]})
     with scripted.wrap() as host:
         host.request("initialize", FORMS)
         host.send({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "push"}})
         asked = host.receive_message()
+        forged: list[dict[str, Any]] = [
+            {"method": "notifications/cancelled", "params": {"requestId": asked["id"]}},
+            {"method": "elicitation/create", "id": asked["id"], "params": {"message": "?"}},
+            {"id": asked["id"], "result": {"action": "accept"}},
+            {"id": 1, "result": {}},
+        ]
+        scripted.says({"tools/call": done("pushed"), "tools/call get_a": [*forged, done("a")]})
         host.send({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "get_a"}})
         other = host.receive_message()
         host.send({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": "accept"}})
@@ -214,6 +214,37 @@ def test_only_who_is_asked_closes_a_question(tmp_path: Path) -> None:
         "an answer that nobody waits for",
         "an answer that nobody waits for",
     ]
+
+
+def test_a_late_answer_to_what_the_server_has_asked_is_no_answer_to_the_gateway(tmp_path: Path) -> None:
+    guesses = [f"aegis-{number}" for number in range(4)]
+    scripted = _scripted(tmp_path, POLICY + "defaults: {client_request: allow}\n")
+    asks = [{"method": "elicitation/create", "id": guess, "params": {"message": "?"}} for guess in guesses]
+    withdraws = [{"method": "notifications/cancelled", "params": {"requestId": guess}} for guess in guesses]
+    scripted.says({"tools/call": done("pushed"), "tools/call get_a": [*asks, *withdraws, done("a")]})
+    with scripted.wrap() as host:
+        host.request("initialize", FORMS)
+        host.call("get_a", {})
+        host.send_call(1, "push")
+        question = host.receive_message()
+        for guess in guesses:
+            host.send({"jsonrpc": "2.0", "id": guess, "result": {"action": "accept"}})
+        host.send({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "decline"}})
+        refused = host.answer_to(1)
+    assert "a person declined it" in text(refused)
+    assert [call["params"]["name"] for call in scripted.received("tools/call")] == ["get_a"]
+
+
+def test_a_server_is_not_asked_about_in_an_answer_whatever_era_it_claims(tmp_path: Path) -> None:
+    asks = {"method": "tools/call", "id": 1, "params": {"name": "x", "_meta": ENVELOPE}}
+    scripted = _scripted(tmp_path, POLICY + "defaults: {client_request: ask}\n")
+    scripted.says({"tools/call": [asks, done("a")]})
+    with scripted.wrap() as host:
+        host.request("initialize", FORMS)
+        host.send_call(1, "get_a")
+        question, answer = host.receive_message(), host.receive_message()
+    assert question["method"] == "elicitation/create"
+    assert (answer["id"], text(answer)) == (1, "a")
 
 
 def test_a_state_is_good_for_once_and_for_its_own_request(tmp_path: Path) -> None:

@@ -54,6 +54,11 @@ class Question(NamedTuple):
     decision: Decision
 
     @property
+    def is_modern(self) -> bool:
+        """Tell whether a result puts the question: only a host chooses an era, whatever an upstream's envelope says."""
+        return not self.asked.request.is_from_upstream and identity.is_modern(self.frame)
+
+    @property
     def wording(self) -> str:
         """Return what the person reads, in printable characters: what is asked, of whom, and why."""
         request = self.asked.request
@@ -93,19 +98,20 @@ class Asking:
     def __init__(self) -> None:
         self._elicited: dict[FrameId | None, _Waiting] = {}
         self._required: dict[str, _Waiting] = {}
-        self._last = 0
 
-    def can_ask(self, frame: Frame, capabilities: Mapping[str, Any]) -> bool:
-        """Tell whether the host can ask about this request; `capabilities` are those of its handshake."""
+    def can_ask(self, question: Question, capabilities: Mapping[str, Any]) -> bool:
+        """Tell whether the host can ask this question; `capabilities` are those of its handshake."""
+        frame = question.frame
         if len(self._elicited) + len(self._required) >= MAX_QUESTIONS or len(frame.raw) > MAX_ASKED:
             return False
-        if identity.is_modern(frame):
+        if question.is_modern:
             return frame.method in _ASKABLE and _takes_forms(identity.capabilities_of(frame))
         return _takes_forms(capabilities)
 
     def elicit(self, question: Question, expires: float, towards_host: Lane) -> bytes:
         """Return the request to the host that asks a question."""
-        own = self._next_id(towards_host)
+        # Nobody foresees it: to an upstream that had asked under the same one a late answer would go, or come from.
+        own = f"aegis-{secrets.token_urlsafe(16)}"
         towards_host.reserved.add(own)
         question.lane.reserved.add(question.frame.id)
         self._elicited[own] = _Waiting(question, expires)
@@ -159,13 +165,6 @@ class Asking:
         towards_host.reserved.discard(own)
         question.lane.reserved.discard(question.frame.id)
         return question
-
-    def _next_id(self, towards_host: Lane) -> str:
-        while True:
-            self._last += 1
-            request_id = f"aegis-{self._last}"
-            if not towards_host.is_taken(request_id):
-                return request_id
 
 
 def unanswered(question: Question, consent: Consent | None) -> Question:

@@ -208,10 +208,10 @@ class Enforcement:
 
     def _ask(self, question: Question) -> Passage:
         """Have the host ask a person; in the meantime everything else goes on."""
-        if not self._asking.can_ask(question.frame, self._capabilities):
+        if not self._asking.can_ask(question, self._capabilities):
             return self._settle(question, Consent.FAILED)
         expires = time.monotonic() + self._policy.ask_seconds
-        if identity.is_modern(question.frame):
+        if question.is_modern:
             return Passage(self._from_host, answer=self._asking.require_input(question, expires))
         return Passage(self._from_upstream, forward=self._asking.elicit(question, expires, self._from_upstream))
 
