@@ -191,6 +191,37 @@ def test_a_request_that_comes_again_without_an_envelope_gets_none(tmp_path: Path
     assert [call["params"] for call in scripted.received("tools/call")] == [{"name": "push"}]
 
 
+@pytest.mark.parametrize(
+    ("listed", "rule"),
+    [
+        ([{"name": "push", "annotations": {"readOnlyHint": False}}], "defaults.write"),
+        ([{"name": "other"}], "unlisted-tool"),
+    ],
+)
+def test_what_the_server_lists_when_the_answer_comes_is_what_counts(
+    tmp_path: Path, listed: list[dict[str, Any]], rule: str
+) -> None:
+    policy = """\
+version: 1
+trust_annotations: true
+rules: [{id: reads, match: {tool: push, access: read}, effect: ask}]
+pins: "off"
+"""
+    scripted = _scripted(tmp_path, policy)
+    scripted.says({"tools/list": {"result": {"tools": [{"name": "push", "annotations": {"readOnlyHint": True}}]}}})
+    with scripted.wrap() as host:
+        host.request("initialize", FORMS)
+        host.request("tools/list")
+        host.send_call(1, "push")
+        question = host.receive_message()
+        scripted.says({"tools/list": {"result": {"tools": listed}}})
+        host.request("tools/list")
+        host.send({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept"}})
+        refused = host.answer_to(1)
+    assert text(refused).startswith(f"Denied by {rule!r}: ")
+    assert scripted.received("tools/call") == []
+
+
 def test_only_who_is_asked_closes_a_question(tmp_path: Path) -> None:
     scripted = _scripted(tmp_path)
     with scripted.wrap() as host:

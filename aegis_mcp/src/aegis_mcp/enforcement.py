@@ -218,8 +218,9 @@ class Enforcement:
     def _resume(self, question: Question, consent: Consent) -> Passage:
         """Go on with a request about which a person was asked: what has changed meanwhile counts."""
         if consent is Consent.ACCEPT:
-            decision = self._decide(question.frame, question.lane, question.asked.request)
-            question = question._replace(decision=decision)
+            lane, frame, asked, _ = question
+            asked = self._identify(frame) if lane is self._from_host else asked
+            question = Question(lane, frame, asked, self._decide(frame, lane, asked.request))
         return self._settle(question, consent)
 
     def _judge_response(self, frame: Frame, lane: Lane, status: Status) -> Passage:
