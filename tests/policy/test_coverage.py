@@ -53,6 +53,15 @@ REACHABLE = [
     # Housekeeping listens only to rules that name methods.
     ("match: {server: f}, effect: allow", "match: {server: f, method: tools/list}, effect: deny"),
     ("match: {server: f}, effect: allow", "match: {server: f, method: '*'}, effect: deny"),
+    # In JSON a number is no truth value.
+    (
+        "match: {tool: x, arguments: {p: {equals: 1}}}, effect: deny",
+        "match: {tool: x, arguments: {p: {equals: true}}}, effect: deny",
+    ),
+    (
+        "match: {tool: x, arguments: {p: {in: [0, a]}}}, effect: deny",
+        "match: {tool: x, arguments: {p: {in: [false, a]}}}, effect: deny",
+    ),
     # What cannot be judged, such as a relative path, passes the first and is caught by the second.
     (
         "match: {tool: x, arguments: {p: {within: /a}}}, effect: allow",

@@ -14,15 +14,19 @@ _TOOL_CALL = (Glob("tools/call"),)
 
 
 class Earlier:
-    """The rules so far, found by how the first pattern of their tools begins, so that thousands take no minutes."""
+    """The rules so far, found by how the first pattern of their tools begins and by what they ask of arguments.
+
+    So thousands take no minutes.
+    """
 
     def __init__(self) -> None:
-        self._rules: dict[str | None, list[Rule]] = {}
+        self._rules: dict[str | None, list[tuple[frozenset[str], Rule]]] = {}
 
     def add(self, rule: Rule) -> None:
         """Take the next rule."""
+        demands = _demands(rule)
         for begin in {_beginning(glob) for glob in rule.match.tool} if rule.match.tool else (None,):
-            self._rules.setdefault(begin, []).append(rule)
+            self._rules.setdefault(begin, []).append((demands, rule))
 
     def covering(self, rule: Rule) -> Rule | None:
         """Return a rule that decides whatever this one could decide, None if there is none."""
@@ -30,8 +34,9 @@ class Earlier:
         if rule.match.tool:
             text = rule.match.tool[0].text
             begins += [text[:end] for end in range(len(text) + 1)]
-        candidates = (earlier for begin in begins for earlier in self._rules.get(begin, ()))
-        return next((earlier for earlier in candidates if covers(earlier, rule)), None)
+        candidates = (candidate for begin in begins for candidate in self._rules.get(begin, ()))
+        own = _demands(rule)
+        return next((earlier for demands, earlier in candidates if demands <= own and covers(earlier, rule)), None)
 
 
 def covers(earlier: Rule, later: Rule) -> bool:
@@ -66,7 +71,12 @@ def _covers_arguments(earlier: Rule, later: Rule) -> bool:
         return True
     # What cannot be judged is left over by a rule that lets pass, and taken by a rule that denies or asks.
     leaves_some = earlier.effect.is_lenient and not later.effect.is_lenient
-    return not leaves_some and set(earlier.match.arguments) <= set(later.match.arguments)
+    return not leaves_some and _demands(earlier) <= _demands(later)
+
+
+def _demands(rule: Rule) -> frozenset[str]:
+    """Return what a rule asks of arguments, each as it is spelled: `1` and `true` are equal in Python, and not here."""
+    return frozenset(map(repr, rule.match.arguments))
 
 
 def _covers(wide: Globs | None, narrow: Globs | None) -> bool:
