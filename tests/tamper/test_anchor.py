@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,18 @@ def test_what_comes_behind_an_anchor_has_to_be_signed_by_a_key_that_counts_if_a_
     assert ids(judged(path, lines, anchor, "--require", "a3")) == (4, ["AEG208"])
     assert ids(judged(path, lines, anchor, "--require", "a3", "--max-uncovered", "9")) == (0, [])
     assert ids(judged(path, lines[:4], anchor, "--require", "a3")) == (0, [])
+
+
+def test_what_nobody_who_counts_has_signed_makes_no_anchored_log_young(path: Path) -> None:
+    log = signed_log(2)
+    log.now = datetime.now(UTC)
+    log.checkpoint()
+    fresh = (note_in(log.lines[6]), "--require", "a3", "--max-age", "1h")
+    assert ids(judged(path, log.lines, *fresh)) == (4, ["AEG207"])
+    assert ids(judged(path, log.lines, *fresh, "--key", str(LOG_KEY.verifier))) == (4, ["AEG207"])
+    log.checkpoint()
+    assert ids(judged(path, log.lines, *fresh)) == (4, ["AEG207"])
+    assert ids(judged(path, log.lines, *fresh, "--key", str(LOG_KEY.verifier))) == (0, [])
 
 
 def test_an_anchor_covers_the_log_that_it_is_of_and_what_is_demanded_may_be_less(path: Path) -> None:

@@ -77,6 +77,8 @@ def test_an_empty_log_whose_entries_a_rotation_has_moved_to_another_directory_is
     for live in (log, log.parent):
         assert judged(live, rotated) == (VALID, [])
     assert judged("--no-sidecar", log, rotated) == (UNVERIFIABLE, ["AEG301"])
+    write(rotated, small_log(1))
+    assert judged(log, rotated) == (INCOMPLETE, ["AEG205", "AEG301"])
 
 
 def test_a_log_whose_end_is_cut_off_in_place_is_tampering(log: Path) -> None:

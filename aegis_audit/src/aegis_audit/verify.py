@@ -30,6 +30,7 @@ from aegis_audit.crew import hire, jobs_for
 from aegis_audit.demand import NOTHING_DEMANDED, Demands
 from aegis_audit.errors import EmptyDirectory
 from aegis_audit.finding import Finding, FindingCode, Place
+from aegis_audit.level import Level
 from aegis_audit.reading import in_order
 from aegis_audit.report import Report
 from aegis_audit.segment import Segment, keep_memory
@@ -249,13 +250,14 @@ def _demanded(
         count += last.last_seq + 1 - first_seq if earlier else log.count
         if first_seq:
             yield Finding(code, first.place, "entry 0", f"entry {first_seq}")
-        # What nobody has signed has the time that somebody wanted it to have.
-        signed_at = coverages[log.origin].signed_at if demands.level else ""
-        latest = signed_at or last.last_timestamp
+        # What nobody has signed has the time that somebody wanted it to have; an anchor says of no time.
+        coverage = coverages[log.origin]
+        is_signed = Level.A0 < demands.level <= coverage.level
+        latest = coverage.signed_at if is_signed else last.last_timestamp
         if demands.not_before and latest < demands.not_before:
             place = Place(last.place.path, seq=last.last_seq)
-            expected = f"{'a signed' if signed_at else 'an'} entry since {demands.not_before}"
-            yield Finding(FindingCode.TOO_OLD, place, expected, latest)
+            expected = f"{'a signed' if is_signed else 'an'} entry since {demands.not_before}"
+            yield Finding(FindingCode.TOO_OLD, place, expected, latest or "none that a key that counts has signed")
     if count < demands.min_records:
         place = logs[0].runs[0].place if logs else Place("")
         yield Finding(FindingCode.TOO_FEW, place, f"{demands.min_records} entries", f"{count} entries")
