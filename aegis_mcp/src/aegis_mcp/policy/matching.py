@@ -52,6 +52,9 @@ ABSENT: Final = object()
 MAX_ITEMS: Final = 10_000
 """Items of the longest list that is looked at."""
 
+MAX_LISTING: Final = 256 * 1024
+"""Characters of the longest list in JSON inside a text that is looked at."""
+
 MAX_PATH: Final = 4096
 """Characters of the longest path that is looked at: to resolve one takes time with the square of its length."""
 
@@ -138,8 +141,7 @@ def _argument_fits(argument: Argument, arguments: Mapping[str, Any]) -> Truth:
     if len(values) > MAX_ITEMS:
         return None
     fits = _agreed(_all_hold(argument.matchers, one) for one in values)
-    is_doubtful = fits is False and any(_all_hold(argument.matchers, one) for one in _listed_in(value))
-    return None if is_doubtful else fits
+    return None if fits is False and _may_list_one(argument.matchers, value) else fits
 
 
 def _all_hold(matchers: Sequence[Matcher], value: Any) -> Truth:
@@ -158,14 +160,17 @@ def _is_ambiguous(around: Any, token: str) -> bool:
     return isinstance(around, str)
 
 
-def _listed_in(value: Any) -> list[Any]:
-    """Return the items of a list that is written as JSON in a text, none where there is no such list."""
+def _may_list_one(matchers: Sequence[Matcher], value: Any) -> bool:
+    """Tell whether a text may be a list in JSON with an item for which the matchers hold."""
     if not isinstance(value, str) or not value.lstrip().startswith("["):
-        return []
+        return False
+    if len(value) > MAX_LISTING:
+        return True
     try:
-        return json.loads(value)
+        items = json.loads(value)
     except (ValueError, RecursionError):
-        return []
+        return False
+    return len(items) > MAX_ITEMS or any(_all_hold(matchers, item) for item in items)
 
 
 def find(value: Any, pointer: Sequence[str]) -> Any:
