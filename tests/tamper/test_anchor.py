@@ -62,11 +62,13 @@ def test_what_nobody_who_counts_has_signed_makes_no_anchored_log_young(path: Pat
     log.now = datetime.now(UTC)
     log.checkpoint()
     fresh = (note_in(log.lines[6]), "--require", "a3", "--max-age", "1h")
-    assert ids(judged(path, log.lines, *fresh)) == (4, ["AEG207"])
-    assert ids(judged(path, log.lines, *fresh, "--key", str(LOG_KEY.verifier))) == (4, ["AEG207"])
+    key = ("--key", str(LOG_KEY.verifier))
+    for options, latest in (((), "none that a key that counts has signed"), (key, "2026-11-24T03:31:51.130456Z")):
+        outcome = judged(path, log.lines, *fresh, *options)
+        assert (ids(outcome), outcome.json["findings"][0]["found"]) == ((4, ["AEG207"]), latest)
     log.checkpoint()
     assert ids(judged(path, log.lines, *fresh)) == (4, ["AEG207"])
-    assert ids(judged(path, log.lines, *fresh, "--key", str(LOG_KEY.verifier))) == (0, [])
+    assert ids(judged(path, log.lines, *fresh, *key)) == (0, [])
 
 
 def test_an_anchor_covers_the_log_that_it_is_of_and_what_is_demanded_may_be_less(path: Path) -> None:
@@ -100,6 +102,22 @@ def test_another_history_and_another_log_contradict_the_anchor(path: Path) -> No
     outcome = judged(path, other.lines, anchor)
     assert (ids(outcome), outcome.json["assurance"]) == ((1, ["AEG011"]), "A0")
     assert ids(judged(path, small_log(5, origin="other.example/aegis"), anchor)) == (1, ["AEG010"])
+
+
+def test_of_two_logs_that_are_known_one_that_is_not_there_is_missed_and_not_called_exchanged(path: Path) -> None:
+    lines, other = signed_log(2).lines, SignedBuilder(origin="other.example/aegis")
+    other.open_log()
+    other.checkpoint()
+    kept = path.with_name("kept")
+    kept.write_text(note_in(other.lines[-1]), encoding="utf-8")
+    assert ids(judged(path, lines, note_in(lines[-1]))) == (0, [])
+    assert ids(judged(path, lines, note_in(lines[-1]), "--anchor", str(kept))) == (4, ["AEG205"])
+    assert ids(judged(path, small_log(origin="a.example/b"), note_in(lines[-1]), "--anchor", str(kept))) == (
+        1,
+        ["AEG010", "AEG010"],
+    )
+    head = audit("head", write(path, lines)).stdout.strip()
+    assert ids(audit("verify", "--format", "json", "--expect-head", head, "--anchor", kept, path)) == (4, ["AEG205"])
 
 
 def test_an_anchor_has_to_be_signed_by_whoever_was_in_office(path: Path) -> None:

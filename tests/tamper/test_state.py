@@ -217,6 +217,10 @@ def test_two_logs_are_remembered_in_one_state(log: Path, tmp_path: Path) -> None
     assert (verdict(outcome), outcome.json["entries"]) == ((VALID, []), 5)
     write(path, other.lines[:-1])
     assert verdict(again(log, log, path)) == (TAMPERED, ["AEG009"])
+    write(path, small_log(origin="another.example/aegis"))
+    assert verdict(again(log, log, path)) == (TAMPERED, ["AEG010"])
+    path.unlink()
+    assert verdict(again(log, log)) == (INCOMPLETE, ["AEG205"])
 
 
 def test_what_one_log_is_known_to_have_had_is_missed_in_another(log: Path) -> None:

@@ -69,6 +69,11 @@ class Knowledge:
         return [*self.heads, *verified]
 
     @property
+    def origins(self) -> set[str | None]:
+        """Return which logs are known for certain to be there."""
+        return {known.origin for known in self.certain} | {anchor.checkpoint.origin for anchor in self.anchors}
+
+    @property
     def known(self) -> list[Known]:
         """Return every entry that is known."""
         return [*self.certain, *filter(None, map(known_from, self.sidecars))]
@@ -172,13 +177,14 @@ def examine(
     found.add_all(_nothing(scans, missed, is_anything_known=bool(found.counts), allow_empty=demands.allow_empty))
     moved = next((str(one.moved) for one in scans if one.moved), "")
     anchors = filter(None, (check_anchor(one) for one in anchorings if one.anchor.is_outside))
-    found.add_all(_unless_moved(anchors, moved))
+    replacing = {log.origin for log in logs} - knowledge.origins
+    found.add_all(_unless_moved(_unless_all_known(anchors, replacing), moved))
     found.add_all(check_keys(ledgers.all, knowledge.trust))
     for log in logs:
         found.add_all(check_level(log, coverages[log.origin], demands))
     # A hash stands for all that came before it, and so for the root: only one of both can be news.
     heads = list(check_heads(knowledge.certain, logs, knowledge.booted)) or check_roots(knowledge.heads, ledgers.all)
-    found.add_all(_unless_moved(heads, moved))
+    found.add_all(_unless_moved(_unless_all_known(heads, replacing), moved))
     for end in ends:
         at_end = check_end(end, logs, [segment.path for segment in given], knowledge.booted)
         found.add_all(_unless_moved(at_end, moved))
@@ -269,6 +275,15 @@ def _unless_moved(findings: Iterable[Finding], moved: str) -> Iterator[Finding]:
         is_absence = one.code in {FindingCode.ROLLED_BACK, FindingCode.REPLACED}
         if moved and is_absence:
             yield value.replace(one, code=FindingCode.SHORT_OF_HEAD, found=f"{one.found}; {moved}")
+        else:
+            yield one
+
+
+def _unless_all_known(findings: Iterable[Finding], replacing: Collection[str | None]) -> Iterator[Finding]:
+    """Yield the findings; a log that is not there was exchanged only if one is there that was not known beside it."""
+    for one in findings:
+        if one.code is FindingCode.REPLACED and not replacing:
+            yield value.replace(one, code=FindingCode.SHORT_OF_HEAD, found=f"{one.found}, known as well")
         else:
             yield one
 
