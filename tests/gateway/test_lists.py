@@ -48,6 +48,32 @@ def test_pages_keep_their_cursor_even_if_nothing_is_left_on_one(tmp_path: Path) 
     assert named == [{"tools": [], "nextCursor": "2"}, {"tools": ["get_a"], "nextCursor": "3"}, {"tools": []}]
 
 
+def test_a_list_that_ends_with_a_cursor_of_null_is_complete(tmp_path: Path) -> None:
+    scripted = Scripted(tmp_path, POLICY, **{"tools/list": _tools("get_a", nextCursor=None), "tools/call": done()})
+    with scripted.wrap() as host:
+        host.initialize()
+        host.request("tools/list", {"cursor": None})
+        assert text(host.call("get_b", {})).startswith("Denied by 'unlisted-tool'")
+        assert text(host.call("get_a", {})) == "done"
+
+
+@pytest.mark.parametrize("news", [[], [{"method": "notifications/tools/list_changed"}]])
+def test_the_last_page_alone_is_no_complete_list(tmp_path: Path, news: list[dict[str, Any]]) -> None:
+    pages = {
+        "tools/list": [_tools("get_a", nextCursor="2"), *news],
+        "tools/list 2": _tools("get_b"),
+        "tools/call": done(),
+    }
+    scripted = Scripted(tmp_path, POLICY, **pages)
+    with scripted.wrap() as host:
+        host.initialize()
+        if news:
+            host.request("tools/list")
+            host.receive()
+        host.request("tools/list", {"cursor": "2"})
+        assert text(host.call("get_c", {})) == "done"
+
+
 def test_a_list_of_which_something_was_left_out_is_for_this_host_alone(tmp_path: Path) -> None:
     hints = {"resultType": "complete", "ttlMs": 60_000, "cacheScope": "public"}
     scripted = Scripted(tmp_path, POLICY, **{"tools/list": _tools("get_a", "drop", **hints)})

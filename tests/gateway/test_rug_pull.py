@@ -91,6 +91,16 @@ def test_a_changed_definition_is_held_back_and_recorded_and_works_again_once_app
     ]
 
 
+def test_a_list_that_is_asked_for_with_a_cursor_of_null_is_the_first_use(tmp_path: Path) -> None:
+    scripted, added = Scripted(tmp_path, POLICY, **_script(READ_FILE)), {**READ_FILE, "name": "send_file"}
+    with scripted.wrap() as host:
+        host.initialize()
+        host.request("tools/list", {"cursor": None})
+        scripted.says(_script(READ_FILE, added))
+        assert host.request("tools/list", {"cursor": None})["result"]["tools"] == [READ_FILE]
+        assert text(host.call("send_file", {})).startswith("Denied by 'pins'")
+
+
 @pytest.mark.usefixtures("either_way")
 def test_the_next_session_holds_the_change_back_before_it_has_listed_anything(tmp_path: Path) -> None:
     scripted = _trusted(tmp_path)

@@ -240,7 +240,7 @@ class Enforcement:
     def _judge_answer(self, frame: Frame, flight: Flight, status: Status) -> Passage:
         """Let an answer pass to the host as far as what is in it may."""
         if flight.frame.method == "tools/list":
-            self._catalog.page(frame.message.get("result"), is_first="cursor" not in flight.frame.params)
+            self._catalog.page(frame.message.get("result"), is_first=flight.frame.params.get("cursor") is None)
         found = self._inspector.inspect(self._policy, frame, flight)
         if found is None:
             answer = self.handshake.answered(flight.frame, frame)

@@ -147,7 +147,7 @@ class Offering:
     def _look(self, kind: Kind, items: list[Any], request: Frame, members: Item) -> list[Change]:
         """Hold the definitions of one page against their pins."""
         assert self._pins  # noqa: S101 - asked before
-        is_first, is_last = "cursor" not in request.params, members.get("nextCursor") is None
+        is_first, is_last = request.params.get("cursor") is None, members.get("nextCursor") is None
         self._is_whole[kind] = is_first or self._is_whole.get(kind, False)
         *earlier, last = _rounds(items)
         changes = [change for one in earlier for change in self._pins.look(kind, one, is_complete=False)]

@@ -30,6 +30,7 @@ class Catalog:
 
     def __init__(self) -> None:
         self._tools: dict[str, ToolDefinition] = {}
+        self._is_begun = False
         self._is_complete = False
 
     def tool(self, name: str) -> ToolDefinition | None:
@@ -41,12 +42,13 @@ class Catalog:
         return name in self._tools or not self._is_complete
 
     def changed(self) -> None:
-        """Note that the upstream has announced another list: what is missing may now be there."""
-        self._is_complete = False
+        """Note that the upstream has announced another list: what is missing may now be there, on any page."""
+        self._is_begun = self._is_complete = False
 
     def page(self, result: object, *, is_first: bool) -> None:
-        """Take one page of a `tools/list` result; the last page is the one without `nextCursor`.
+        """Take one page of a `tools/list` result; the last page is the one without `nextCursor`, or with null.
 
+        Pages of which the first was not seen, as after a new run of the upstream, make no complete listing.
         Of what is not such a result nothing is taken, and nothing that was known is forgotten.
         """
         page = cast("dict[str, Any]", result) if isinstance(result, dict) else {}
@@ -54,11 +56,12 @@ class Catalog:
         if not isinstance(listed, list):
             return
         if is_first:
-            self._tools = {}
+            self._tools, self._is_begun = {}, True
         for tool in cast("list[Any]", listed):
             if isinstance(tool, dict) and len(self._tools) < MAX_TOOLS:
                 self._add(cast("dict[str, Any]", tool))
-        self._is_complete = "nextCursor" not in page and len(self._tools) < MAX_TOOLS
+        is_last = page.get("nextCursor") is None
+        self._is_complete = self._is_begun and is_last and len(self._tools) < MAX_TOOLS
 
     def _add(self, tool: dict[str, Any]) -> None:
         name = tool.get("name")
