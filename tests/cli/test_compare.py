@@ -189,6 +189,11 @@ def test_entries_that_stand_behind_later_ones_are_counted_and_not_said_to_be_the
     assert ("not compared: 7 entries of A that stand behind later ones" in shown) == is_edited
 
 
+def test_one_entry_is_not_called_entries(tmp_path: Path) -> None:
+    shown = audit("compare", *(write(tmp_path / name, LINES[:count]) for name, count in (("a", 1), ("b", 2)))).stdout
+    assert shown.splitlines()[1:] == ["the same: 1 entry", "only in B: 1 entry, 1"]
+
+
 def test_lines_that_are_announced_and_do_not_come_are_not_waited_for(tmp_path: Path) -> None:
     log = LogBuilder()
     log.open_log()

@@ -12,6 +12,7 @@ import pytest
 from aegis_mcp.decision import Effect
 from support.auditor import COMMAND, Outcome, audit, audit_on_terminal, run_on_terminal
 from support.logs import LogBuilder, rotated_log, small_log, trace_of, write
+from support.signed import signed_log
 
 GOLDEN = Path(__file__).parents[1] / "vectors" / "chain-v1.jsonl"
 GOLDEN_TABLE = GOLDEN.with_suffix(".inspect.txt").read_text(encoding="utf-8")
@@ -301,6 +302,12 @@ def test_a_terminal_shows_the_columns_that_fit(log: Path, columns: int, heads: s
     assert table[0].split() == heads.split()
     assert max(map(len, table)) <= max(columns, 80)
     assert "\x1b" not in shown.stdout
+
+
+def test_a_checkpoint_is_told_where_there_is_no_room_for_types(tmp_path: Path) -> None:
+    log = write(tmp_path / "audit.log", signed_log(1).lines)
+    shown = audit_on_terminal("inspect", log, "--type", "checkpoint", columns=80, env={"NO_COLOR": "1"})
+    assert shown.stdout.splitlines()[1].split()[-4:] == ["-", "-", "checkpoint", "-"]
 
 
 def test_a_terminal_shows_colours_and_cuts_long_names(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def verification(report: Report) -> None:
     """Write a report to standard output, the verdict first."""
     screen = Screen(sys.stdout)
     verdict = report.verdict
-    what = f"{_many(report.entries, 'entry', 'entries')} in {_many(len(report.segments), 'segment')}"
+    what = f"{many(report.entries, 'entry', 'entries')} in {many(len(report.segments), 'segment')}"
     # A log that contradicts itself has no level: what a signature covers is no longer all that is there.
     level = f", level {report.level.title}" if verdict in {Verdict.VALID, Verdict.INCOMPLETE} else ""
     screen.line((verdict.name, _STYLES[verdict]), f"  {what}{level}; exit status {verdict.exit_code}")
@@ -76,14 +76,14 @@ def verification(report: Report) -> None:
     _notes(screen, report)
     uncovered = sum(log.uncovered[report.level] for log in report.logs)
     by = report.level.name if report.level else "any signature that counts"
-    screen.prose(f"Not covered by {by}: {_many(uncovered, 'entry', 'entries')}. {report.level.not_shown}")
+    screen.prose(f"Not covered by {by}: {many(uncovered, 'entry', 'entries')}. {report.level.not_shown}")
 
 
 def plan(report: Report, steps: Sequence[Step]) -> None:
     """Write what has to be done to standard output, finding by finding."""
     screen = Screen(sys.stdout)
     verdict = report.verdict
-    what = f"{_many(len(steps), 'step')}; nothing was changed; exit status {verdict.exit_code}"
+    what = f"{many(len(steps), 'step')}; nothing was changed; exit status {verdict.exit_code}"
     screen.line((verdict.name, _STYLES[verdict]), f"  {what}")
     for number, step in enumerate(steps[:MAX_SHOWN], 1):
         screen.line()
@@ -97,17 +97,17 @@ def plan(report: Report, steps: Sequence[Step]) -> None:
             if command:
                 screen.line(f"   {word}{defuse(command)}")
     if left := len(steps[MAX_SHOWN:]):
-        screen.line(f"and {_many(left, 'more step')}; --format json has them")
+        screen.line(f"and {many(left, 'more step')}; --format json has them")
 
 
 def _log(screen: Screen, log: LogReport) -> None:
     origin = "of unknown origin" if log.origin is None else escape(log.origin)
-    entries, sessions = _many(log.entries, "entry", "entries"), _many(log.sessions, "session")
+    entries, sessions = many(log.entries, "entry", "entries"), many(log.sessions, "session")
     screen.line(f"Log {origin}: {entries}, {log.first_seq} to {log.last_seq}, {sessions}")
     screen.line(f"  head {log.head_hash}")
     for level, uncovered in log.uncovered.items():
         if Level.A0 < level <= log.level:
-            screen.line(f"  {level.title}, not covered: {_many(uncovered, 'entry', 'entries')} of {log.entries:,}")
+            screen.line(f"  {level.title}, not covered: {many(uncovered, 'entry', 'entries')} of {log.entries:,}")
     for key, source in log.keys:
         screen.line(f"  by key {escape(key)}, {escape(source)}")
     _keys_missing(screen, log)
@@ -140,7 +140,7 @@ def _ends(screen: Screen, report: Report) -> None:
         known = f"sidecar {escape(one.path)}" if one.seq is None else f"sidecar {escape(one.path)}, entry {one.seq}"
         screen.line(f"Compared with {known}: {escape(one.standing)}")
     for one in report.anchors:
-        what = f"Compared with checkpoint {escape(one.path)} of {_many(one.size, 'entry', 'entries')}"
+        what = f"Compared with checkpoint {escape(one.path)} of {many(one.size, 'entry', 'entries')}"
         screen.line(f"{what}: {escape(one.standing)}{_witnesses(one)}")
         if one.stamped_by is not None:
             screen.line(f"  entries up to {one.size - 1} were there at {one.stamped_at}, by {escape(one.stamped_by)}")
@@ -175,7 +175,7 @@ def _findings(screen: Screen, report: Report) -> None:
             _acknowledgement(screen, finding.acknowledged, is_accepted=finding.is_accepted)
         screen.line()
     if left := sum(count for code, count in report.counts.items() if not code.is_note) - len(shown):
-        screen.line(f"and {_many(left, 'more finding')}; --format json has more")
+        screen.line(f"and {many(left, 'more finding')}; --format json has more")
         screen.line()
     if any(finding.code not in _DEMANDED and not finding.is_accepted for finding in shown):
         screen.line("What to do about it: `aegis-audit repair --plan`, with the same paths and keys.")
@@ -196,7 +196,7 @@ def _notes(screen: Screen, report: Report) -> None:
     for note in shown:
         _in_brief(screen, note)
     if left := sum(count for code, count in report.counts.items() if code.is_note) - len(shown):
-        screen.line(f"and {_many(left, 'more note')}; --format json has more")
+        screen.line(f"and {many(left, 'more note')}; --format json has more")
     if shown:
         screen.line()
 
@@ -300,7 +300,7 @@ def account(screen: Screen, listing: Listing) -> None:
     parts += [f"{reading.repeated:,} repeated"] if reading.repeated else []
     parts += [f"{reading.attested:,} torn and attested"] if reading.attested else []
     end = "; stopped at the limit, the rest was not read" if listing.is_cut_short else ""
-    screen.line(f"{' + '.join(parts)} = {_many(reading.total, 'line')}{end}")
+    screen.line(f"{' + '.join(parts)} = {many(reading.total, 'line')}{end}")
 
 
 def damage(screen: Screen, reading: Reading) -> None:
@@ -309,7 +309,7 @@ def damage(screen: Screen, reading: Reading) -> None:
     for finding in shown:
         _in_brief(screen, finding)
     if left := reading.found - len(shown):
-        screen.line(f"and {_many(left, 'more finding')}; --format json has more")
+        screen.line(f"and {many(left, 'more finding')}; --format json has more")
 
 
 def unanswered(screen: Screen, intents: Unanswered) -> None:
@@ -317,7 +317,7 @@ def unanswered(screen: Screen, intents: Unanswered) -> None:
     if intents.count:
         numbers = ", ".join(str(intent.seq) for intent in intents.first())
         more = ", …" if intents.count > len(intents.first()) else ""
-        screen.line(f"{ANSWER_UNKNOWN}: {_many(intents.count, 'request')} (seq {numbers}{more})")
+        screen.line(f"{ANSWER_UNKNOWN}: {many(intents.count, 'request')} (seq {numbers}{more})")
 
 
 # A summary.
@@ -327,12 +327,10 @@ def summary(summed: Summary) -> None:
     """Write a summary to standard output."""
     screen = Screen(sys.stdout)
     or_more = " or more" if summed.has_more_sessions else ""
-    screen.line(
-        (_many(summed.entries, "entry", "entries"), "bold"), f" in {_many(summed.sessions, 'session')}{or_more}"
-    )
+    screen.line((many(summed.entries, "entry", "entries"), "bold"), f" in {many(summed.sessions, 'session')}{or_more}")
     screen.line(f"from {summed.first_time or NOTHING} to {summed.last_time or NOTHING}")
     if count := summed.unanswered.count:
-        screen.line(f"{_many(count, 'request')} {ANSWER_UNKNOWN}")
+        screen.line(f"{many(count, 'request')} {ANSWER_UNKNOWN}")
     screen.line()
     for table in (*_tallies(summed), _tools(summed), _slowest(summed), _denials(summed), _unanswered(summed)):
         if table.rows:
@@ -390,7 +388,8 @@ def _unanswered(summed: Summary) -> _Table:
     return _Table(("SEQ", "TIME", "SERVER", ANSWER_UNKNOWN.upper()), rows, 1)
 
 
-def _many(count: int, one: str, more: str = "") -> str:
+def many(count: int, one: str, more: str = "") -> str:
+    """Return a number with its noun."""
     return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 

@@ -66,6 +66,8 @@ def _result(entry: Entry) -> str:
     event = entry.event
     if entry.event_type == "security_event":
         return text_of(event.get("kind"))
+    if entry.event_type == "checkpoint":
+        return "checkpoint"  # it has no more to say, and a narrow terminal leaves the type out
     return text_of(event.get("status") if event.get("phase") == "outcome" else event.get("decision"))
 
 
