@@ -14,6 +14,7 @@ import pytest
 from aegis_audit.verify import verify
 from support.auditor import COMMAND, audit, environment
 from support.logs import COMPRESSIONS, LogBuilder, small_log, write
+from support.signed import LOG_KEY
 
 MEMORY: Final = 64 << 20
 # A process of its own: what is forked off a large one counts as large itself.
@@ -60,6 +61,18 @@ def test_what_is_neither_a_key_nor_a_file_is_said_to_be_neither(tmp_path: Path) 
     outcome = audit("verify", "--key", "log.keys", write(tmp_path / "audit.log", small_log()))
     assert (outcome.status, outcome.stdout) == (2, "")
     assert "neither a file nor a public key" in outcome.stderr
+
+
+def test_a_private_key_in_the_place_of_a_public_one_is_refused_and_not_shown(tmp_path: Path) -> None:
+    log, secret = write(tmp_path / "audit.log", small_log()), LOG_KEY.encode()
+    for text in (secret, f" {secret}", f"log {secret}", f"witness a {secret}"):
+        (tmp_path / "keys").write_text(f"{text}\nquorum none\n", encoding="utf-8")
+        for arguments in (("--key", text), ("--key", tmp_path / "keys"), ("--witness-policy", tmp_path / "keys")):
+            outcome = audit("verify", *arguments, log)
+            assert (outcome.status, outcome.stdout) == (2, "")
+            assert secret.rpartition("+")[2] not in outcome.stderr
+    outcome = audit("verify", "--key", secret, log)
+    assert "expected a public key, found a private one" in outcome.stderr
 
 
 def test_what_is_there_and_empty_is_accepted_on_demand_and_what_is_absent_is_not(tmp_path: Path) -> None:

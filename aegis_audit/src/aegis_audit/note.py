@@ -98,8 +98,11 @@ class VerifierKey(Value):
         """Read a key as it is handed around.
 
         Raises:
-            MalformedNote: it is not in that form, not of a kind that is known here, or not of its own id.
+            MalformedNote: it is not in that form, not of a kind that is known here, or not of its own id. If it is a
+                private key, the message has nothing of what stands there.
         """
+        if _PRIVATE in text:
+            raise MalformedNote("expected a public key, found a private one; `aegis-audit keygen --public` shows those")
         name, key_id, raw = _split_key(text, text)
         try:
             key = cls(name, raw[1:], KeyKind(raw[0]))

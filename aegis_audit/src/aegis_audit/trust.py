@@ -83,7 +83,7 @@ def load_pins(text: str) -> list[Pin]:
         return [Pin(VerifierKey.parse(text), "pinned")]
     except MalformedNote as exc:
         if not Path(text).is_file():
-            raise UnusableKey(text, f"neither a file nor a public key: {exc}") from exc
+            raise UnusableKey(text.partition("+")[0], f"neither a file nor a public key: {exc}") from exc
     try:
         with open(open_file(text), encoding="utf-8") as file:  # noqa: PTH123 - of a descriptor
             lines = file.read(_MAX_KEYS).splitlines()
