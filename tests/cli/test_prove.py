@@ -241,6 +241,9 @@ def test_wrong_usage_is_explained(proof: Path, tmp_path: Path) -> None:
         ("prove", "--check", str(proof), "--key", key[:-1]),
         ("prove", "--check", str(proof), "--key", str(tmp_path / "absent")),
         ("prove", "4", "audit.log", "--check", str(proof), "--key", key),
+        ("prove", "4", "audit.log", "--key", key),
+        ("prove", "--check", str(proof), "--key", key, "--checkpoint", str(tmp_path / "absent")),
+        ("prove", "--check", str(proof), "--key", key, "--output", str(tmp_path / "made")),
     ):
         outcome = audit(*arguments)
         assert (outcome.status, outcome.stdout) == (2, "")

@@ -54,11 +54,13 @@ def prove(
     Example: aegis-audit prove --check 1207.tlog-proof --key builds.keys
     """
     if proof:
-        if what or not pins:
-            raise click.UsageError("--check takes a proof and --key, and no log.")
+        if what or checkpoint or output or not pins:
+            raise click.UsageError("--check takes a proof and --key, and no log, --checkpoint or --output.")
         return _check(proof, [pin.key for pin in pins], form)
     if len(what) < 2 or not what[0].isascii() or not what[0].isdigit() or len(what[0]) > 18:
         raise click.UsageError("Name the number of an entry, and the log.")
+    if pins:
+        raise click.UsageError("--key is for --check: a proof is judged by whoever is given it.")
     made = _prove(int(what[0]), what[1:], checkpoint).encode()
     if output:
         output.write_bytes(made)
