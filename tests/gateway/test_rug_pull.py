@@ -91,6 +91,22 @@ def test_a_changed_definition_is_held_back_and_recorded_and_works_again_once_app
     ]
 
 
+def test_a_host_whose_list_an_approval_elsewhere_has_made_old_is_told(tmp_path: Path) -> None:
+    scripted = Scripted(tmp_path, POLICY, **_script(READ_FILE))
+    with scripted.wrap() as one, scripted.wrap() as other:
+        for host in (one, other):
+            host.initialize()
+            host.request("tools/list")
+        scripted.says(_script(EVIL))
+        one.request("tools/list")
+        _approve(scripted, text(one.call("read_file", {})))
+        announced = other.receive_message()
+        listed = other.request("tools/list")["result"]["tools"]
+        called = text(other.call("read_file", {}))
+    assert announced == {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+    assert (listed, called) == ([EVIL], "done")
+
+
 def test_a_list_that_is_asked_for_with_a_cursor_of_null_is_the_first_use(tmp_path: Path) -> None:
     scripted, added = Scripted(tmp_path, POLICY, **_script(READ_FILE)), {**READ_FILE, "name": "send_file"}
     with scripted.wrap() as host:

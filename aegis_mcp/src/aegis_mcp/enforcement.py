@@ -333,8 +333,8 @@ class Enforcement:
         """Do what time brings, about once a second: end questions that nobody answers, notice what was approved."""
         expired = self._asking.expire(time.monotonic(), self._from_upstream)
         await self._carry([self._give_up(*one, Consent.TIMEOUT) for one in expired])
-        if released := self._offering.released():
-            self.announce(released)
+        if outdated := self._offering.outdated():
+            self.announce(outdated)
 
     def upstream_started(self, to_upstream: Callable[[bytes], None]) -> None:
         """Go on with a new run of the upstream, which knows nothing of the one before."""

@@ -92,15 +92,17 @@ class Offering:
         change = self._pins.quarantined(kind, name)
         return self._explain(change) if change else None
 
-    def released(self) -> set[str]:
-        """Return the families of which something was left out that a person has approved since, each time once."""
-        revision = self._pins.revision() if self._pins and self._withheld else self._revision
-        if revision == self._revision:
+    def outdated(self) -> set[str]:
+        """Return the families of which a person has approved since what was left out, or replaced what was not.
+
+        Each time once.
+        """
+        if self._pins is None or (revision := self._pins.revision()) == self._revision:
             return set()
         self._revision = revision
         free = {key for key in self._withheld if not self._quarantine(*key)}
         self._withheld -= free
-        return {_FAMILIES[kind] for kind, _ in free}
+        return {_FAMILIES[kind] for kind, _ in free | self._pins.superseded() if kind in _FAMILIES}
 
     def announcements(self, families: Iterable[str], listening: Iterable[Frame], *, is_modern: bool) -> Iterator[bytes]:
         """Yield what tells the host that lists may have changed: in the modern era to each request that listens."""

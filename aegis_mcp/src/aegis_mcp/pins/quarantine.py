@@ -106,6 +106,12 @@ class Pins:
         self._refresh()
         return self._revision
 
+    def superseded(self) -> set[Key]:
+        """Return what this run has listed as it was pinned, until another definition was approved in its place."""
+        pinned = self._section.pinned
+        as_pinned = (key for key, offer in self._offered.items() if not offer.difference and key in pinned)
+        return {key for key in as_pinned if pinned[key].sha256 != self._offered[key].sha256}
+
     def _refresh(self) -> None:
         """Read the file again if another process, or a person, has changed it."""
         self._next_poll = time.monotonic() + _POLL_SECONDS
