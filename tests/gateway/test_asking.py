@@ -289,6 +289,13 @@ def test_a_state_is_good_for_once_and_for_its_own_request(tmp_path: Path) -> Non
         made_up = modern(host, "tools/call", {"name": "push", **forged})
     assert [text(answer).startswith("Denied by 'protocol'") for answer in (swapped, again, made_up)] == [True] * 3
     assert scripted.received("tools/call") == []
+    events = [entry["event"] for entry in scripted.stage.requests()]
+    assert [(event["rule"], event["consent"], event["arguments"]) for event in events] == [
+        ("pushes", "failed", {"branch": "a"}),
+        ("protocol", "failed", {"branch": "b"}),
+        ("protocol", "failed", {"branch": "a"}),
+        ("protocol", "failed", {}),
+    ]
 
 
 def test_a_question_about_what_the_server_asked_for_keeps_its_state_byte_for_byte(tmp_path: Path) -> None:

@@ -77,12 +77,14 @@ class Question(NamedTuple):
 class Again(Value):
     """A request that came again with an answer: as it was asked about, under its new id.
 
-    One `is_stale` whose question is not open, or was about another request; then `frame` is as it came.
+    One `is_stale` whose question is not open, or was about another request; then `frame` is as it came. `spoilt` is
+    the question about that other request, which nobody can answer any more.
     """
 
     frame: Frame
     consent: Consent
     is_stale: bool = False
+    spoilt: Question | None = None
 
 
 class _Waiting(Value):
@@ -141,7 +143,7 @@ class Asking:
             return None
         waiting = self._required.pop(state, None)
         if waiting is None or _essence(frame) != _essence(waiting.question.frame):
-            return Again(frame, Consent.FAILED, is_stale=True)
+            return Again(frame, Consent.FAILED, is_stale=True, spoilt=waiting.question if waiting else None)
         responses: object = frame.params.get("inputResponses")
         given = cast("dict[str, Any]", responses).get(_INPUT) if isinstance(responses, dict) else None
         return Again(_as_asked(waiting.question.frame, frame), _consent(given))

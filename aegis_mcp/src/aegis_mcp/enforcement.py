@@ -133,7 +133,9 @@ class Enforcement:
         """Decide on a request that has come again with the answer to a question."""
         lane, frame, asked = self._from_host, again.frame, self._identify(again.frame)
         decision = _impossible(asking.STALE) if again.is_stale else self._decide(frame, lane, asked.request)
-        return self._settle(Question(lane, frame, asked, decision), again.consent)
+        passage = self._settle(Question(lane, frame, asked, decision), again.consent)
+        spoilt = self._give_up(again.spoilt, None, Consent.FAILED).drafts if again.spoilt else ()
+        return passage._replace(drafts=(*spoilt, *passage.drafts))
 
     def _judge_request_of_upstream(self, frame: Frame) -> Passage:
         """Decide on what the upstream asks of the host: sampling, elicitation, roots, or anything else."""
