@@ -29,8 +29,9 @@ print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
 @pytest.mark.parametrize("options", [(), ("--from-genesis",)])
 def test_what_is_empty_or_absent_is_never_valid(tmp_path: Path, options: tuple[str, ...]) -> None:
     write(tmp_path / "empty.log", [])
-    (tmp_path / "directory").mkdir()
-    for name in ("empty.log", "directory", "absent.log", "absent*.log"):
+    for name in ("directory", "audit.tlog"):
+        (tmp_path / name).mkdir()
+    for name in ("empty.log", "directory", "audit.tlog", "absent.log", "absent*.log"):
         outcome = audit("verify", "--format", "json", *options, tmp_path / name)
         assert (outcome.status, outcome.json["exit_code"], outcome.stderr) == (5, 5, "")
         assert [finding["id"] for finding in outcome.json["findings"]] == ["AEG301"]

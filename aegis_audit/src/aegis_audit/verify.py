@@ -316,4 +316,4 @@ def _nothing(
     for path in missed:
         yield Finding(FindingCode.NO_ENTRIES, Place(path), "entries", "none")
     if not (absences or missed or is_anything_known or allow_empty or any(one.entries for one in scans)):
-        yield Finding(FindingCode.NO_ENTRIES, Place(scans[0].segment.path if scans else ""), "entries", "none")
+        yield Finding(FindingCode.NO_ENTRIES, Place(""), "entries", "none")  # nothing but a sidecar was named
