@@ -190,7 +190,7 @@ def test_an_anchor_from_before_the_first_segment_that_is_kept_cannot_be_compared
     assert ids(judged(path, log.lines, anchor)) == (4, ["AEG205"])
 
 
-@pytest.mark.parametrize("content", ["", "nonsense", "a\n1\n", "\x00"])
+@pytest.mark.parametrize("content", ["", "nonsense", "a\n1\n", "\x00", "\ufeff" + note_in(signed_log(1).lines[-1])])
 def test_what_is_no_checkpoint_is_refused(path: Path, content: str) -> None:
     outcome = judged(path, small_log(), content)
     assert (outcome.status, outcome.stderr) == (6, f"aegis-audit: {outcome.json['error']}\n")

@@ -56,7 +56,10 @@ def test_a_signed_segment_that_begins_behind_the_head_holds_it_by_its_tree_or_no
     assert judged(path, log.lines, early) == (4, ["AEG205"])
 
 
-@pytest.mark.parametrize("line", ["", "nonsense", f"{ORIGIN} 0 - {'ab' * 32}", f"{ORIGIN} 5 x {'ab' * 32}"])
+@pytest.mark.parametrize(
+    "line",
+    ["", "nonsense", f"{ORIGIN} 0 - {'ab' * 32}", f"{ORIGIN} 5 x {'ab' * 32}", f"\ufeff{ORIGIN} 3 - {'ab' * 32}"],
+)
 def test_what_is_no_head_is_wrong_usage(tmp_path: Path, line: str) -> None:
     assert audit("verify", "--expect-head", line, write(tmp_path / "audit.log", small_log())).status == 2
 

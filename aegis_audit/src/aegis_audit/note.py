@@ -33,7 +33,7 @@ _TIMESTAMP: Final = struct.Struct(">Q")
 _MAX_TIME: Final = 2**63 - 1
 _DASH: Final = "\u2014 "
 _CONTROL: Final = re.compile("[\x00-\x09\x0b-\x1f]")
-_NO_NAME: Final = re.compile(r"[\s+\x00-\x1f]")  # \s is every space of Unicode
+_NO_NAME: Final = re.compile(r"\A\ufeff|[\s+\x00-\x1f]")  # \s is every space of Unicode; \ufeff is an editor's
 _PRIVATE: Final = "PRIVATE+KEY+"
 
 
@@ -226,7 +226,10 @@ def sign(text: str, keys: Iterable[SigningKey]) -> Note:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether a key may have this name: not empty, without spaces and `+`, at most 255 bytes."""
+    """Tell whether a key may have this name: not empty, without spaces and `+`, at most 255 bytes.
+
+    What begins with a byte order mark is no name of another log: an editor has put it in front of the file.
+    """
     return 0 < len(name.encode("utf-8", "surrogatepass")) <= MAX_NAME and not _NO_NAME.search(name)
 
 
