@@ -183,6 +183,16 @@ def test_a_cancelled_request_takes_its_question_back_and_never_reaches_the_serve
     assert [entry["event"].get("consent") for entry in scripted.stage.requests()] == ["withdrawn", None, None]
 
 
+def test_a_question_is_put_before_it_is_taken_back(tmp_path: Path) -> None:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "push"}}
+    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+    with _scripted(tmp_path).wrap() as host:
+        host.request("initialize", FORMS)
+        host.send(b"\n".join(json.dumps(line).encode() for line in (call, cancel)))
+        question, closed = host.receive_message(), host.receive_message()
+    assert (question["method"], closed["params"]["requestId"]) == ("elicitation/create", question["id"])
+
+
 def test_a_request_that_comes_again_without_an_envelope_gets_none(tmp_path: Path) -> None:
     scripted = _scripted(tmp_path)
     with scripted.wrap() as host:

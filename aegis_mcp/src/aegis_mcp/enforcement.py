@@ -134,7 +134,7 @@ class Enforcement:
         lane, frame, asked = self._from_host, again.frame, self._identify(again.frame)
         decision = _impossible(asking.STALE) if again.is_stale else self._decide(frame, lane, asked.request)
         passage = self._settle(Question(lane, frame, asked, decision), again.consent)
-        spoilt = self._give_up(again.spoilt, None, Consent.FAILED).drafts if again.spoilt else ()
+        spoilt = self._settle(again.spoilt, Consent.FAILED).drafts if again.spoilt else ()
         return passage._replace(drafts=(*spoilt, *passage.drafts))
 
     def _judge_request_of_upstream(self, frame: Frame) -> Passage:
@@ -288,7 +288,8 @@ class Enforcement:
         request_id = frames.as_id(frame.params.get("requestId"))
         withdrawn = self._asking.withdraw(lane, request_id, self._from_upstream)
         if withdrawn:
-            return self._give_up(*withdrawn, Consent.WITHDRAWN)._replace(answer=None)
+            question, gone = withdrawn
+            return Passage(self._from_upstream, self._settle(question, Consent.WITHDRAWN).drafts, gone, is_weighty=True)
         if request_id in lane.reserved:
             # A question of the gateway's own, which is only a person's to close.
             return Passage(lane, (self._violation(frame.raw, "a cancellation of what somebody else has asked", lane),))
@@ -296,13 +297,12 @@ class Enforcement:
         outcome = self._outcome(flight, Status.CANCELLED) if flight else None
         return Passage(lane, (outcome,), forward=frame.raw)
 
-    def _give_up(self, question: Question, gone: bytes | None, consent: Consent) -> Passage:
+    def _give_up(self, question: Question, gone: bytes | None, consent: Consent) -> list[Passage]:
         """Refuse a request that nobody has decided on; `gone` closes the question at the host that was asked."""
-        passage = self._settle(question, consent)
+        refused = self._settle(question, consent)
         if gone is None:
-            return passage._replace(answer=None)  # it was answered `input_required`
-        self._from_upstream.forward(gone)
-        return passage
+            return [refused._replace(answer=None)]  # it was answered `input_required`
+        return [Passage(self._from_upstream, forward=gone), refused]
 
     @property
     def unrecorded(self) -> int:
@@ -334,7 +334,7 @@ class Enforcement:
     async def tend(self) -> None:
         """Do what time brings, about once a second: end questions that nobody answers, notice what was approved."""
         expired = self._asking.expire(time.monotonic(), self._from_upstream)
-        await self._carry([self._give_up(*one, Consent.TIMEOUT) for one in expired])
+        await self._carry([passage for one in expired for passage in self._give_up(*one, Consent.TIMEOUT)])
         if outdated := self._offering.outdated():
             self.announce(outdated)
 
@@ -352,7 +352,7 @@ class Enforcement:
         withdrawn = [self._withdrawn(flight, status) for flight in self._from_upstream.cancel_all()]
         questions = self._asking.expire(math.inf, self._from_upstream)
         passages = [self._unanswered(flight, status) for flight in self._from_host.land_all()]
-        passages += [self._give_up(*one, Consent.WITHDRAWN) for one in questions]
+        passages += [passage for one in questions for passage in self._give_up(*one, Consent.WITHDRAWN)]
         await self._carry([*withdrawn, *passages, Passage(self._from_upstream, tuple(self._inspector.end()))])
 
     def _withdrawn(self, flight: Flight, status: Status) -> Passage:
