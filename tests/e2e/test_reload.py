@@ -117,6 +117,30 @@ def test_what_is_read_at_the_start_only_is_said_so(tmp_path: Path, more: str, de
     assert stage.requests()[0]["event"]["arguments"]["password"].startswith("hmac-sha256:")
 
 
+def test_what_is_deferred_is_said_until_it_is_again_as_at_the_start(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    with stage.wrap() as host:
+        host.initialize()
+        for text in (READS + "    env: {A: b}\n", WRITES + "    env: {A: b}\n", WRITES):
+            _change(stage, text)
+            assert host.receive() == CHANGED
+    deferred = "upstreams.recording"
+    assert [event.get("deferred") for event in _events(stage, "policy_loaded")] == [None, deferred, deferred, None]
+
+
+def test_a_file_that_is_again_as_it_was_before_its_mistakes_is_said_to_decide(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    with stage.wrap() as host:
+        host.initialize()
+        _change(stage, "version: 2\n")
+        wait_until(lambda: bool(_events(stage, "policy_rejected")))
+        _change(stage, READS)
+        wait_until(lambda: b"decides from now on" in host.stderr)
+        assert CHANGED not in host.lines
+    first, again = _events(stage, "policy_loaded")
+    assert first == again
+
+
 def test_where_a_remote_server_is_asked_changes_with_the_next_start(tmp_path: Path) -> None:
     with remote_server(tmp_path) as url:
         stage = Stage(tmp_path, policy=policy_for(url, "allow_private: false"))

@@ -23,6 +23,8 @@ class PolicyReload:
         self._gate = gate
         self._events = events
         self._watch = watch
+        self._launched = _launch(gate.policy, server)
+        self._is_rejected = False
 
     async def run(self) -> None:
         """Take over what the file holds, each time that it changes."""
@@ -46,29 +48,31 @@ class PolicyReload:
         self._events.note(EventKind.POLICY_LOADED, sha256=policy.sha256, source=policy.source, **details)
 
     async def _reject(self, error: ConfigError) -> None:
+        self._is_rejected = True
         mistakes = "; ".join(str(error).splitlines())
         reason = mistakes if len(mistakes) <= MAX_TEXT else f"{mistakes[: MAX_TEXT - 1]}…"
         await self._events.record(EventKind.POLICY_REJECTED, reason=reason)
         say(f"the policy cannot be used, so the one before it still decides: {mistakes}")
 
     def _adopt(self, policy: Policy) -> None:
-        before = self._gate.policy
-        deferred = _deferred(before, policy, self._server)
+        deferred = self._deferred(policy)
         # Who reads the log may rely on how it was written for all of a session.
-        if not self._gate.adopt(replace(policy, audit=before.audit)):
+        is_other = self._gate.adopt(replace(policy, audit=self._gate.policy.audit))
+        if not is_other and not self._is_rejected:
             return
+        self._is_rejected = False
         self.note(policy, **({"deferred": deferred} if deferred else {}))
         say(f"the policy {policy.source} decides from now on")
         if deferred:
             say(f"what has changed in {deferred} holds from the next start of aegis-mcp on")
-        self._gate.announce()
+        if is_other:
+            self._gate.announce()
 
-
-def _deferred(before: Policy, after: Policy, server: str) -> str:
-    """Name the sections that have changed and are read at the start only."""
-    audit = "audit" if before.audit != after.audit else ""
-    launch = f"upstreams.{server}" if _launch(before, server) != _launch(after, server) else ""
-    return ", ".join(section for section in (audit, launch) if section)
+    def _deferred(self, policy: Policy) -> str:
+        """Name the sections that are read at the start only and say something else than at the start."""
+        audit = "audit" if policy.audit != self._gate.policy.audit else ""
+        launch = f"upstreams.{self._server}" if _launch(policy, self._server) != self._launched else ""
+        return ", ".join(section for section in (audit, launch) if section)
 
 
 def _launch(policy: Policy, server: str) -> Upstream:
