@@ -14,7 +14,7 @@ import pytest
 from aegis_audit.verify import verify
 from support.auditor import COMMAND, audit, environment
 from support.logs import COMPRESSIONS, LogBuilder, small_log, write
-from support.signed import LOG_KEY
+from support.signed import LOG_KEY, signed_log
 
 MEMORY: Final = 64 << 20
 # A process of its own: what is forked off a large one counts as large itself.
@@ -62,6 +62,13 @@ def test_what_is_neither_a_key_nor_a_file_is_said_to_be_neither(tmp_path: Path) 
     outcome = audit("verify", "--key", "log.keys", write(tmp_path / "audit.log", small_log()))
     assert (outcome.status, outcome.stdout) == (2, "")
     assert "neither a file nor a public key" in outcome.stderr
+
+
+def test_a_file_of_keys_is_read_whole_or_refused(tmp_path: Path) -> None:
+    log, key = write(tmp_path / "audit.log", signed_log(1).lines), str(LOG_KEY.verifier)
+    for length, status in ((65_536, 0), (65_537, 2)):
+        (tmp_path / "keys").write_text(f"{'#' * (length - len(key) - 1)}\n{key}", encoding="ascii")
+        assert audit("verify", "--quiet", "--require", "a1", "--key", tmp_path / "keys", log).status == status
 
 
 def test_a_private_key_in_the_place_of_a_public_one_is_refused_and_not_shown(tmp_path: Path) -> None:

@@ -86,7 +86,10 @@ def load_pins(text: str) -> list[Pin]:
             raise UnusableKey(text.partition("+")[0], f"neither a file nor a public key: {exc}") from exc
     try:
         with open(open_file(text), encoding="utf-8") as file:  # noqa: PTH123 - of a descriptor
-            lines = file.read(_MAX_KEYS).splitlines()
+            held = file.read(_MAX_KEYS + 1)
+        if len(held) > _MAX_KEYS:
+            raise UnusableKey(text, f"longer than {_MAX_KEYS} characters")
+        lines = held.splitlines()
         keys = [VerifierKey.parse(line) for line in lines if line and not line.startswith("#")]
     except (OSError, UnicodeDecodeError, MalformedNote) as exc:
         raise UnusableKey(text, str(exc)) from exc

@@ -258,11 +258,12 @@ def _demanded(
             yield Finding(code, first.place, "entry 0", f"entry {first_seq}")
         # What nobody has signed has the time that somebody wanted it to have; an anchor says of no time.
         coverage = coverages[log.origin]
-        is_signed = Level.A0 < demands.level <= coverage.level
-        latest = coverage.signed_at if is_signed else last.last_timestamp
+        signed_at = coverage.signed_at if demands.level else ""
+        is_timeless = Level.A0 < demands.level <= coverage.level and not coverage.pins
+        latest = "" if is_timeless else signed_at or last.last_timestamp
         if demands.not_before and latest < demands.not_before:
             place = Place(last.place.path, seq=last.last_seq)
-            expected = f"{'a signed' if is_signed else 'an'} entry since {demands.not_before}"
+            expected = f"{'a signed' if signed_at or is_timeless else 'an'} entry since {demands.not_before}"
             yield Finding(FindingCode.TOO_OLD, place, expected, latest or "none that a key that counts has signed")
     if count < demands.min_records:
         place = logs[0].runs[0].place if logs else Place("")
