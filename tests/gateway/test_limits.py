@@ -56,7 +56,9 @@ def test_a_bucket_fills_up_evenly_and_never_beyond_its_size(tmp_path: Path) -> N
     assert [limiter.take(limits) for _ in range(3)] == [None, None, 0]
 
 
-@pytest.mark.parametrize("torn", ['{"torn', "5", '{"a": [1, 1e999]}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "torn", ['{"torn', "5", '{"a": [1, 1e999]}', '{"a": [NaN, 1]}', '{"a": [-1, 1]}', "[" * 100_000]
+)
 def test_a_clock_that_was_set_back_fills_nothing_and_a_torn_file_is_an_empty_bucket(tmp_path: Path, torn: str) -> None:
     now = 1000 * SECOND
     limiter = Limiter(tmp_path / "limits", clock=lambda: now)

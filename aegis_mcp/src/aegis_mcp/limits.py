@@ -130,9 +130,12 @@ def _read(descriptor: int, limits: Sequence[Limit], now: int) -> dict[str, _Buck
         return {}
     try:
         stored = cast("Mapping[str, Any]", json.loads(text))
-        return {name: _Bucket(float(left), int(at)) for name, (left, at) in stored.items()}
+        buckets = {name: _Bucket(float(left), int(at)) for name, (left, at) in stored.items()}
+        if all(bucket.left >= 0 for bucket in buckets.values()):  # which NaN is not
+            return buckets
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-        return {_name(limit): _Bucket(0, now) for limit in limits}
+        pass
+    return {_name(limit): _Bucket(0, now) for limit in limits}
 
 
 def _write(descriptor: int, buckets: Mapping[str, _Bucket]) -> None:
