@@ -21,6 +21,8 @@ SIDECAR: Final = ".tlog"
 """How the name of a sidecar ends."""
 _NAME: Final = re.compile(r"\.(log|jsonl)([.-][0-9][0-9A-Za-z.-]*)?(\.(gz|xz|bz2|zst))?$")
 """`audit.log`, and what our own rotation and logrotate make of it: `audit.log.1`, `audit.log-20261124.gz`."""
+_ENDING: Final = re.compile(rf"[.-][0-9][0-9A-Za-z.-]*$|{_NAME.pattern}")
+"""How a name ends that a rotation or a copy has made, whatever the log is called: `copy.2`, `audit-20261124.log`."""
 _BEGINNING: Final = b'{"entry_hash":"'
 _MOST_LISTINGS: Final = 9
 """How often at most a directory is listed again that does not hold still."""
@@ -50,8 +52,8 @@ def is_left_by_rotation(empty: str, named: Collection[str], holding: Iterable[st
 
 
 def _is_named_like(name: str, other: str) -> bool:
-    """Tell whether one of two names goes on from what the other one has in front of its suffix."""
-    stem, longer = sorted(_NAME.sub("", one) for one in (name, other))
+    """Tell whether one of two names goes on from what the other one has in front of its ending."""
+    stem, longer = sorted(_ENDING.sub("", one) for one in (name, other))
     return f"{longer}.".startswith((f"{stem}.", f"{stem}-"))
 
 
