@@ -73,19 +73,20 @@ def test_an_argument_is_escaped_in_a_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--policy", "--audit-log", "--workspace"])
-def test_an_empty_path_is_never_the_working_directory(tmp_path: Path, option: str) -> None:
-    shown = run(tmp_path, option, "")
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("", "the path is empty; give one, or leave the option out"),
+        ("~nobody.here/x", "there is no home directory for '~nobody.here/x'"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_refused_and_never_the_working_directory(
+    tmp_path: Path, path: str, reason: str, option: str
+) -> None:
+    shown = run(tmp_path, option, path)
     assert (shown.status, shown.stdout) == (2, "")
     assert f"Invalid value for '{option}' (env var: 'AEGIS_" in shown.stderr
-    assert shown.stderr.endswith("'): the path is empty; give one, or leave the option out\n")
-
-
-@pytest.mark.parametrize("option", ["--policy", "--audit-log", "--workspace"])
-def test_a_path_in_the_home_of_nobody_is_refused_with_the_reason(tmp_path: Path, option: str) -> None:
-    shown = run(tmp_path, option, "~nobody.here/x")
-    assert (shown.status, shown.stdout) == (2, "")
-    assert f"Invalid value for '{option}' (env var: 'AEGIS_" in shown.stderr
-    assert shown.stderr.endswith("'): there is no home directory for '~nobody.here/x'\n")
+    assert shown.stderr.endswith(f"'): {reason}\n")
 
 
 def test_a_workspace_that_cannot_be_made_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from aegis_audit.reading import Reading
 from aegis_audit.repair import Step
 from aegis_audit.report import NO_END_KNOWN, AnchorReport, LogReport, Report
 from aegis_audit.row import ANSWER_UNKNOWN, NOTHING, Row, row_of
-from aegis_audit.screen import GAP, MAX_SHOWN, Screen
+from aegis_audit.screen import GAP, MAX_SHOWN, Screen, many
 from aegis_audit.summary import MAX_NAMES, MAX_REASONS, OTHER, Summary
 from aegis_audit.verdict import Verdict
 
@@ -386,11 +386,6 @@ def _unanswered(summed: Summary) -> _Table:
     intents = summed.unanswered.first()
     rows = [(str(one.seq), one.timestamp, escape(one.server), escape(one.name)) for one in intents]
     return _Table(("SEQ", "TIME", "SERVER", ANSWER_UNKNOWN.upper()), rows, 1)
-
-
-def many(count: int, one: str, more: str = "") -> str:
-    """Return a number with its noun."""
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def _number(value: int | None) -> str:

@@ -110,3 +110,8 @@ def progress(total: int, label: str) -> Generator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
         task = bar.add_task(defuse(label), total=total)
         yield lambda size: bar.advance(task, size)
+
+
+def many(count: int, one: str, more: str = "") -> str:
+    """Return a number with its noun."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

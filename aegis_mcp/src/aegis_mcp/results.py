@@ -70,16 +70,12 @@ class _Sweep:
     def _members(self, members: dict[str, Any], *, is_secret: bool, is_own: bool) -> dict[str, Any]:
         binary = {"data"} if members.get("type") in _BINARY else set[str]()
         kept = frozenset[str]() if is_own else _VERBATIM | binary
-        secret = {"value"} if credential.is_pair(members) else set[str]()
+        secret = credential.secret_names(members)
         return {
             # A name may itself be a credential: a map of tokens to what they may do.
             name if name in kept else credential.replace(name, self._stand_in): value
             if name in kept
-            else self.swept(
-                value,
-                is_secret=is_secret or name in secret or credential.is_secret_name(name),
-                is_own=is_own or name == _OWN,
-            )
+            else self.swept(value, is_secret=is_secret or name in secret, is_own=is_own or name == _OWN)
             for name, value in members.items()
         }
 

@@ -11,7 +11,7 @@ from aegis_audit.archive import find_segments
 from aegis_audit.cli.options import FORM, Answering
 from aegis_audit.comparison import Comparison, Ranges
 from aegis_audit.export import document
-from aegis_audit.screen import Screen, progress
+from aegis_audit.screen import Screen, many, progress
 
 
 @click.command(cls=Answering)
@@ -39,15 +39,15 @@ def compare(a: str, b: str, form: str) -> int:
         click.echo(document(found.to_json()))
         return found.verdict.exit_code
     click.echo(f"{found.likeness.word.upper()}  {found.likeness.meaning}; exit status {found.verdict.exit_code}")
-    click.echo(f"the same: {render.many(found.same, 'entry', 'entries')}")
+    click.echo(f"the same: {many(found.same, 'entry', 'entries')}")
     if parted := found.divergence:
         click.echo(f"first difference: entry {parted.seq}\n  in A {parted.a}\n  in B {parted.b}")
     for name, only in zip("AB", found.only, strict=True):
         if only.count:
-            click.echo(f"only in {name}: {render.many(only.count, 'entry', 'entries')}, {_named(only)}")
+            click.echo(f"only in {name}: {many(only.count, 'entry', 'entries')}, {_named(only)}")
     for name, count in zip("AB", found.misplaced, strict=True):
         if count:
-            entries = render.many(count, "entry", "entries")
+            entries = many(count, "entry", "entries")
             click.echo(f"not compared: {entries} of {name} that stand behind later ones, or are of another log")
     sys.stdout.flush()
     for reading in found.readings:

@@ -120,10 +120,17 @@ def is_secret_option(word: object) -> bool:
     return option is not None and is_secret_name(option[1])
 
 
-def is_pair(members: Mapping[str, object]) -> bool:
-    """Tell whether an object names a secret beside its `value`, as lists of headers and variables do."""
-    names = (members.get(key) for key in ("name", "key")) if "value" in members else ()
-    return any(isinstance(name, str) and is_secret_name(name) for name in names)
+def secret_names(members: Mapping[str, object]) -> set[str]:
+    """Return which members of an object hold a secret: by their names, or `value` beside the name of one.
+
+    The latter is how lists of headers and of variables are written.
+    """
+    found = {name for name in members if is_secret_name(name)}
+    if "value" in members and any(
+        isinstance(beside := members.get(key), str) and is_secret_name(beside) for key in ("name", "key")
+    ):
+        found.add("value")
+    return found
 
 
 @cache

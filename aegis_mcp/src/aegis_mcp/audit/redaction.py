@@ -130,11 +130,9 @@ def _keep(
             for before, item in zip([None, *items], items, strict=False)
         ]
     members = cast("Mapping[str, object]", value)
-    secret = {"value"} if credential.is_pair(members) else set[str]()
+    secret = credential.secret_names(members)
     return {
-        _keep_name(name, leaf): _keep(
-            item, leaf, is_secret=is_secret or name in secret or credential.is_secret_name(name), nesting=nesting - 1
-        )
+        _keep_name(name, leaf): _keep(item, leaf, is_secret=is_secret or name in secret, nesting=nesting - 1)
         for name, item in members.items()
     }
 
