@@ -60,6 +60,17 @@ def test_a_command_gets_the_checkpoint_on_its_input(tmp_path: Path) -> None:
     assert _checkpoint(target.read_bytes()) == published(tmp_path)
 
 
+def test_a_command_that_takes_longer_than_an_end_is_run_again_by_the_next_gateway(tmp_path: Path) -> None:
+    begun, target = tmp_path / "begun", tmp_path / "got"
+    slow = f"import os, sys, time; is_first = not os.path.exists({str(begun)!r}); open({str(begun)!r}, 'w').close()\n"
+    slow += f"if is_first: time.sleep(3); sys.exit()\nopen({str(target)!r}, 'wb').write(sys.stdin.buffer.read())"
+    stage = _stage(tmp_path, json.dumps([{"command": [sys.executable, "-c", slow]}]))
+    _serve(stage)
+    assert list((stage.log.parent / "audit.tlog").glob("behind-*"))
+    wait_until(lambda: _sign(stage).status == 0 and target.exists() and target.stat().st_size > 0)
+    assert _checkpoint(target.read_bytes()) == published(tmp_path)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs sockets of Unix")
 def test_a_syslog_gets_it_in_one_line(tmp_path: Path) -> None:
     address = tmp_path / "log"

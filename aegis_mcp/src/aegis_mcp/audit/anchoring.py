@@ -149,6 +149,7 @@ class _Courier:
                 time.sleep(_PAUSE)
 
     def _bring(self, note: bytes) -> bool:
+        self._place.trace.leave()  # before: a gateway may end, or be killed, while a place takes its time
         try:
             self._place.publish(note)
         except AnchorUnavailable as exc:
@@ -163,8 +164,7 @@ class _Courier:
         return True
 
     def _complain(self, reason: str) -> None:
-        """Say what is wrong once for each reason, and leave it where the next gateway finds it."""
+        """Say what is wrong once for each reason."""
         if reason != self._reason:
             self._warn(f"a checkpoint was not published: {reason}")
         self._reason = reason
-        self._place.trace.leave()

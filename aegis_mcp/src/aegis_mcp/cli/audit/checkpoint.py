@@ -26,6 +26,7 @@ def checkpoint(policy: Path | None, audit_log: Path | None, form: str) -> None:
     """
     with refusing(form, audit_log):
         log = open_log(policy, audit_log, is_signed=True)
+        log.anchoring.resume()  # what has not left the host yet leaves now, whether there is more to sign or not
         mark = log.journal.checkpoint(patience=PATIENCE)
         log.close()
     # The checkpoint itself is the last entry.
