@@ -61,12 +61,13 @@ def test_a_command_gets_the_checkpoint_on_its_input(tmp_path: Path) -> None:
 
 
 def test_a_command_that_takes_longer_than_an_end_is_run_again_by_the_next_gateway(tmp_path: Path) -> None:
-    begun, target = tmp_path / "begun", tmp_path / "got"
-    slow = f"import os, sys, time; is_first = not os.path.exists({str(begun)!r}); open({str(begun)!r}, 'w').close()\n"
-    slow += f"if is_first: time.sleep(3); sys.exit()\nopen({str(target)!r}, 'wb').write(sys.stdin.buffer.read())"
+    ready, target = tmp_path / "ready", tmp_path / "got"
+    slow = f"import os, sys, time\nif not os.path.exists({str(ready)!r}): time.sleep(3); sys.exit(1)\n"
+    slow += f"open({str(target)!r}, 'wb').write(sys.stdin.buffer.read())"
     stage = _stage(tmp_path, json.dumps([{"command": [sys.executable, "-c", slow]}]))
     _serve(stage)
     assert list((stage.log.parent / "audit.tlog").glob("behind-*"))
+    ready.touch()
     wait_until(lambda: _sign(stage).status == 0 and target.exists() and target.stat().st_size > 0)
     assert _checkpoint(target.read_bytes()) == published(tmp_path)
 
